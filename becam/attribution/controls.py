@@ -1,0 +1,138 @@
+"""Controls: what a heatmap must be held against before anybody believes it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SAME_MAP = 0.9
+"""A correlation above which two maps look the same to a reader."""
+
+DOMINANT_SHARE = 0.5
+"""A channel that carries more than this share of the map dominates it."""
+
+OMISSION_DEGREES = 60.0
+DRIFT_DEGREES = 90.0
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Numbers that tell whether a map says something about its target.
+
+    Correlations are Pearson's over the grid; None where one of the maps is flat or the control
+    was not asked for.
+
+    Attributes:
+        weight_mean, weight_std: over the live channels.
+        flat_channels: channels without range, which weigh nothing.
+        strongest_share: of sum_k |w_k| sum|A_k|, the part of the strongest channel.
+        correlation_activation: with sum_k A_k, the map in which every channel weighs the same.
+        correlation_others: with the maps for other items (or users), the mean over them.
+        correlation_randomised: with the map after the encoder's weights were shuffled.
+        positive_share: part of the grid where the map is positive.
+        theta: angle in degrees between the (adapted) content feature of the whole picture and the
+            item's ID embedding (Eq. 4); None for a text target.
+    """
+
+    weight_mean: float
+    weight_std: float
+    flat_channels: int
+    strongest_share: float
+    correlation_activation: float | None
+    correlation_others: float | None
+    correlation_randomised: float | None
+    positive_share: float
+    theta: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def words(self) -> list[str]:
+        """The controls for a reader, the gravest first; never empty."""
+        return [*self.warnings(), self._angle(), self._summary()]
+
+    def warnings(self) -> list[str]:
+        """What speaks against the map; empty when no control objects."""
+        found = []
+        if self.positive_share == 0:
+            found.append("No region agrees with the target: the whole map is negative.")
+        others = self.correlation_others
+        if others is not None and others > SAME_MAP:
+            found.append(
+                f"Says little about this target: maps for others look the same (r = {others:.2f})."
+            )
+        activation = self.correlation_activation
+        if activation is not None and activation > SAME_MAP:
+            found.append(
+                f"Shows where the encoder is active, whatever the target (r = {activation:.2f})."
+            )
+        if activation is not None and activation < -SAME_MAP:
+            found.append(
+                "Upside down: the weights are negative almost throughout, so it shows where the "
+                f"encoder is not active (r = {activation:.2f})."
+            )
+        randomised = self.correlation_randomised
+        if randomised is not None and randomised > SAME_MAP:
+            found.append(
+                "What the encoder learned hardly matters: with its weights shuffled the map is the "
+                f"same (r = {randomised:.2f})."
+            )
+        if self.strongest_share > DOMINANT_SHARE:
+            found.append(f"One channel makes {self.strongest_share:.0%} of the map.")
+        return found
+
+    def _angle(self) -> str:
+        if self.theta is None:
+            return "Compared with a text: no angle to behaviour."
+        if self.theta > DRIFT_DEGREES:
+            verdict = "information drift: the content points away from behaviour"
+        elif self.theta > OMISSION_DEGREES:
+            verdict = "information omission: the content misses much of behaviour"
+        else:
+            verdict = "content and behaviour agree"
+        return f"Content is {self.theta:.0f}° from behaviour ({verdict})."
+
+    def _summary(self) -> str:
+        def show(value: float | None) -> str:
+            return "n/a" if value is None else f"{value:+.2f}"
+
+        return (
+            f"Weights {self.weight_mean:+.3f} ± {self.weight_std:.3f}; strongest channel "
+            f"{self.strongest_share:.0%}; r with activation {show(self.correlation_activation)}, "
+            f"others {show(self.correlation_others)}, shuffled encoder "
+            f"{show(self.correlation_randomised)}."
+        )
+
+
+def correlation(a: Tensor, b: Tensor) -> float | None:
+    """Pearson's r of two maps; None where one of them is flat."""
+    x, y = (m.double().flatten() for m in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    scale = x.norm() * y.norm()
+    if not scale > 0:
+        return None
+    return float((x @ y / scale).clamp(-1.0, 1.0))
+
+
+def mean_correlation(a: Tensor, others: Tensor) -> float | None:
+    """Mean Pearson's r of a map (h, w) with several (m, h, w), flat ones left out."""
+    values = [r for other in others if (r := correlation(a, other)) is not None]
+    return float(np.mean(values)) if values else None
+
+
+def strongest_share(activation: Tensor, weights: Tensor) -> float:
+    """The largest |w_k| sum|A_k| over their sum; 0 when every weight is zero."""
+    parts = weights.abs().double() * activation.abs().double().sum(dim=(1, 2))
+    total = parts.sum()
+    return float(parts.max() / total) if total > 0 else 0.0
+
+
+def angle(a: Tensor, b: Tensor) -> float:
+    """Theta in degrees between two vectors (Eq. 4)."""
+    value = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
+    return float(torch.rad2deg(torch.arccos(value.clamp(-1.0, 1.0))))

@@ -1,0 +1,134 @@
+"""The result: a saliency map, where it lies on the picture, and what it is worth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from becam.attribution.controls import Controls
+from becam.encoders.preprocessing import Geometry
+from becam.errors import BecamError
+from becam.files import atomic_file
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """One picture explained through one checkpoint.
+
+    Attributes:
+        raw: M (h, w), signed, as Eq. 2 gives it.
+        weights: w (N,), one a channel.
+        geometry: the part of the original picture that the encoder saw.
+        controls: how far the map can be trusted to speak of the item.
+        label: the checkpoint, and whether its adapter was left out.
+        target: what the picture was compared with, in words.
+        options: every choice that made the map, as plain values.
+    """
+
+    raw: FloatArray
+    weights: FloatArray
+    geometry: Geometry
+    controls: Controls
+    label: str
+    target: str
+    options: dict[str, Any]
+
+    def display(self) -> FloatArray:
+        """ReLU, then min-max to [0, 1], on the grid (h, w); zeros where nothing is positive."""
+        return stretch(np.maximum(self.raw, 0.0))
+
+    def full(self) -> FloatArray:
+        """``display`` on the original picture, (height, width) in [0, 1].
+
+        NaN where the encoder never looked (outside its crop).
+        """
+        return place(self.display(), self.geometry)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: everything but the arrays of channels."""
+        return {
+            "label": self.label,
+            "target": self.target,
+            "options": self.options,
+            "geometry": asdict(self.geometry),
+            "map": {
+                "rows": self.raw.shape[0],
+                "columns": self.raw.shape[1],
+                "min": float(self.raw.min()),
+                "max": float(self.raw.max()),
+            },
+            "controls": self.controls.to_dict(),
+            "words": self.controls.words(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write map, weights, geometry and ``to_dict`` as one ``.npz``, whole or not at all."""
+        with atomic_file(path) as temporary, open(temporary, "wb") as stream:
+            np.savez_compressed(
+                stream,
+                raw=self.raw,
+                weights=self.weights,
+                size=np.array([self.geometry.width, self.geometry.height]),
+                box=np.array(self.geometry.box),
+                meta=np.array(json.dumps(self.to_dict())),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Heatmap:
+        """Read what ``save`` wrote.
+
+        Raises:
+            BecamError: missing, or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                meta = json.loads(str(arrays["meta"]))
+                width, height = (int(side) for side in arrays["size"])
+                left, top, right, bottom = (float(edge) for edge in arrays["box"])
+                return cls(
+                    arrays["raw"],
+                    arrays["weights"],
+                    Geometry(width, height, (left, top, right, bottom)),
+                    Controls(**meta["controls"]),
+                    meta["label"],
+                    meta["target"],
+                    meta["options"],
+                )
+        except FileNotFoundError:
+            raise BecamError(f"There is no heatmap at {path}; check the path.") from None
+        except Exception:
+            raise BecamError(
+                f"{path} is not a heatmap written by becam, or is truncated; explain the picture "
+                "again."
+            ) from None
+
+
+def stretch(values: FloatArray) -> FloatArray:
+    """Min-max to [0, 1]; zeros where there is no range."""
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros_like(values, dtype=np.float32)
+    return ((values - low) / (high - low)).astype(np.float32)
+
+
+def place(grid: FloatArray, geometry: Geometry) -> FloatArray:
+    """Lay a grid map (h, w) in [0, 1] on the original picture: bicubic, NaN outside the crop."""
+    left, top, right, bottom = (round(edge) for edge in geometry.box)
+    scaled = cv2.resize(
+        grid.astype(np.float32),
+        (max(1, right - left), max(1, bottom - top)),
+        interpolation=cv2.INTER_CUBIC,
+    )
+    x0, y0, x1, y1 = geometry.visible
+    full = np.full((geometry.height, geometry.width), np.nan, dtype=np.float32)
+    # Bicubic interpolation overshoots at steps.
+    full[y0:y1, x0:x1] = np.clip(scaled[y0 - top : y1 - top, x0 - left : x1 - left], 0.0, 1.0)
+    return full

@@ -1,0 +1,130 @@
+"""What a picture is compared with: an item, a user, or a text (method: step 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from becam.attribution.weighting import cosine
+from becam.checkpoint import Checkpoint, Head
+from becam.encoders.base import Encoder
+
+Space = Literal["adapted", "content"]
+SPACES: tuple[Space, ...] = ("adapted", "content")
+
+OTHERS = 20
+"""How many other items (or users) a map is held against."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A vector to compare encodings with, and others of its kind as controls.
+
+    Attributes:
+        words: for captions.
+        head: projection and adapter; None compares in the encoder's own space (text).
+        space: ``adapted`` (the paper) or ``content``: stop before the adapter.
+        vector: what is compared with, (d,).
+        gate: the ID embedding that the adapter gets, (d,); None with a text.
+        others: pairs of such vectors and gates for other targets, (m, d) each; m may be 0.
+        anchor: the item's ID embedding for theta, (d,); None with a text.
+    """
+
+    words: str
+    head: Head | None
+    space: Space
+    vector: Tensor
+    gate: Tensor | None
+    others: tuple[Tensor, Tensor] | None
+    anchor: Tensor | None
+
+    def cosines(self, features: Tensor) -> Tensor:
+        """Cosines (n,) of encodings (n, d_m) with the target."""
+        return self._compare(features, self.vector, self.gate)
+
+    def other_cosines(self, features: Tensor) -> Tensor:
+        """The same for every other target: (m, n)."""
+        if self.others is None:
+            return features.new_zeros(0, len(features))
+        vectors, gates = self.others
+        rows = [self._compare(features, v, g) for v, g in zip(vectors, gates, strict=True)]
+        return torch.stack(rows) if rows else features.new_zeros(0, len(features))
+
+    def content(self, features: Tensor) -> Tensor:
+        """What is compared: projected, and adapted unless the space is ``content``; (n, d)."""
+        return self._content(features, self.gate)
+
+    def _compare(self, features: Tensor, vector: Tensor, gate: Tensor | None) -> Tensor:
+        return cosine(self._content(features, gate), vector[None])
+
+    @torch.no_grad()
+    def _content(self, features: Tensor, gate: Tensor | None) -> Tensor:
+        if self.head is None or gate is None:
+            return features
+        projected = self.head.project(features)
+        if self.space == "content":
+            return projected
+        return self.head.adapt(projected, gate.expand_as(projected))
+
+
+def item_target(
+    checkpoint: Checkpoint, item_id: str, *, space: Space, modality: str = "image"
+) -> Target:
+    """The item's ID embedding e_i (the paper's target).
+
+    Raises:
+        BecamError: unknown item.
+    """
+    index = checkpoint.item_index(item_id)
+    vector = checkpoint.item_embeddings[index].float()
+    others = checkpoint.item_embeddings[_others(len(checkpoint.item_embeddings), index)].float()
+    return Target(
+        f"item {item_id}",
+        checkpoint.head(modality),
+        space,
+        vector,
+        vector,
+        (others, others),
+        vector,
+    )
+
+
+def user_target(
+    checkpoint: Checkpoint, item_id: str, user_id: str, *, space: Space, modality: str = "image"
+) -> Target:
+    """A user's ID embedding: what in this picture of this item speaks to this user.
+
+    Raises:
+        BecamError: unknown item or user.
+    """
+    item = checkpoint.item_embeddings[checkpoint.item_index(item_id)].float()
+    index = checkpoint.user_index(user_id)
+    users = checkpoint.user_embeddings[_others(len(checkpoint.user_embeddings), index)].float()
+    return Target(
+        f"user {user_id} (item {item_id})",
+        checkpoint.head(modality),
+        space,
+        checkpoint.user_embeddings[index].float(),
+        item,
+        (users, item.expand_as(users)),
+        item,
+    )
+
+
+def text_target(encoder: Encoder, text: str) -> Target:
+    """A text prompt, in the encoder's own space: no recommender takes part.
+
+    Raises:
+        BecamError: the encoder has no text tower.
+    """
+    vector = encoder.encode_text([text])[0].float().cpu()
+    return Target(f"text {text!r}", None, "content", vector, None, None, None)
+
+
+def _others(count: int, index: int) -> Tensor:
+    """Up to ``OTHERS`` other rows, the same ones for every call on the same table."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return order[order != index][:OTHERS]

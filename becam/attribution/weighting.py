@@ -1,0 +1,54 @@
+"""Channel weights and the map (method: steps 5 and 6; Eq. 1 and 2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from becam.errors import BecamError
+
+Weighting = Literal["cosine", "centered", "increase", "softmax"]
+WEIGHTINGS: tuple[Weighting, ...] = ("cosine", "centered", "increase", "softmax")
+
+
+def channel_weights(
+    cosines: Tensor, live: Tensor, weighting: Weighting, blank_cosine: Tensor
+) -> Tensor:
+    """Weights w (..., N) from the cosines of the masked encodings; flat channels weigh zero.
+
+    Args:
+        cosines: cos(g(P F_k; e_i), e_i), shape (..., N).
+        live: which channels have a range, (N,) bool.
+        weighting: ``cosine`` as in Eq. 2; ``centered`` minus the mean over the live channels;
+            ``increase`` minus the blank picture's cosine; ``softmax`` over the live channels.
+        blank_cosine: the blank picture's cosine, shape (...).
+
+    Raises:
+        BecamError: unknown weighting.
+    """
+    if weighting == "cosine":
+        weights = cosines
+    elif weighting == "centered":
+        total = torch.where(live, cosines, 0.0).sum(-1, keepdim=True)
+        weights = cosines - total / live.sum().clamp(min=1)
+    elif weighting == "increase":
+        weights = cosines - blank_cosine[..., None]
+    elif weighting == "softmax":
+        weights = cosines.masked_fill(~live, -torch.inf).softmax(-1)
+    else:
+        raise BecamError(f"Unknown weighting {weighting!r}; use one of {', '.join(WEIGHTINGS)}.")
+    return torch.where(live, weights, 0.0)
+
+
+def weighted_sum(activation: Tensor, weights: Tensor) -> Tensor:
+    """M = sum_k A_k w_k (Eq. 2): activation (N, h, w), weights (..., N), maps (..., h, w)."""
+    # Double precision: thousands of channels of either sign cancel.
+    return torch.einsum("...n,nhw->...hw", weights.double(), activation.double()).float()
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine along the last axis in float32, zero where either vector is zero."""
+    return functional.cosine_similarity(a.float(), b.float(), dim=-1)

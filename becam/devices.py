@@ -1,0 +1,52 @@
+"""Where the work runs and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from becam.errors import BecamError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA where there is one, else the CPU; any other name is taken as given.
+
+    Raises:
+        BecamError: an unknown device, or CUDA on a machine that has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BecamError(f"There is no device named {name!r}; use auto, cpu or cuda.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BecamError("This machine has no usable CUDA device; pass --device cpu.")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of the encoder's arithmetic: ``auto`` is bfloat16 where the hardware has it."""
+    if name not in PRECISIONS:
+        raise BecamError(f"Unknown precision {name!r}; use one of {', '.join(PRECISIONS)}.")
+    if name == "float32" or (name == "auto" and not _has_bfloat16(device)):
+        return torch.float32
+    return torch.bfloat16
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Autocast to ``dtype``, or nothing at all for float32."""
+    if dtype is torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,127 @@
+"""The one contract over all encoders: picture (or text) to feature, and the target layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from becam.encoders.preprocessing import Preprocessing
+from becam.encoders.spec import EncoderRecord
+from becam.errors import BecamError
+
+
+@dataclass(frozen=True)
+class TargetLayer:
+    """Where the activation is captured, and how its output becomes channels on a grid.
+
+    Attributes:
+        path: module path inside ``Encoder.vision``, as in ``named_modules``.
+        layout: ``NCHW`` feature maps, ``NLD`` or ``LND`` token sequences.
+        prefix_tokens: tokens before the patches ([CLS], registers); tokens alone.
+        grid: rows and columns of the patches; tokens alone.
+    """
+
+    path: str
+    layout: Literal["NCHW", "NLD", "LND"]
+    prefix_tokens: int = 0
+    grid: tuple[int, int] | None = None
+
+    def to_channels(self, output: Tensor) -> Tensor:
+        """The layer's output as (B, N, h, w) float32.
+
+        Raises:
+            BecamError: the output does not have this layout.
+        """
+        if self.layout == "NCHW":
+            if output.ndim != 4:
+                raise self._mismatch(output)
+            return output.float()
+        if output.ndim != 3 or self.grid is None:
+            raise self._mismatch(output)
+        tokens = output.transpose(0, 1) if self.layout == "LND" else output
+        patches = tokens[:, self.prefix_tokens :]
+        rows, columns = self.grid
+        if patches.shape[1] != rows * columns:
+            raise self._mismatch(output)
+        return patches.transpose(1, 2).reshape(len(patches), -1, rows, columns).float()
+
+    def _mismatch(self, output: Tensor) -> BecamError:
+        return BecamError(
+            f"The output of {self.path} has shape {tuple(output.shape)}, which is not {self.layout}"
+            f"{f' over a {self.grid[0]} x {self.grid[1]} grid' if self.grid else ''}; choose "
+            "another --target-layer."
+        )
+
+
+class Encoder(nn.Module, ABC):
+    """Frozen, in evaluation mode, on one device.
+
+    Attributes:
+        record: spec, weights and their hash.
+        preprocessing: pictures to pixels.
+        dim: d_m, the length of a feature.
+        vision: the module whose submodules can be target layers.
+        has_text: whether ``encode_text`` works.
+    """
+
+    record: EncoderRecord
+    preprocessing: Preprocessing
+    dim: int
+    vision: nn.Module
+    has_text: bool
+
+    @abstractmethod
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Features (B, d_m), not normalised, of normalised pixels (B, 3, H, W)."""
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Features (B, d_m), not normalised, in the space of ``encode_image``.
+
+        Raises:
+            BecamError: the encoder has no text tower.
+        """
+        raise BecamError(
+            f"{self.record.describe()} has no text tower; choose an encoder that has one, or "
+            "--text-encoder tfidf for an item's text."
+        )
+
+    @abstractmethod
+    def default_target_layer(self) -> TargetLayer:
+        """The layer that method and architecture call for.
+
+        Raises:
+            BecamError: none is known for this architecture.
+        """
+
+    def target_layer(self, path: str | None = None) -> TargetLayer:
+        """The default target layer, or the one at a module path the user chose.
+
+        Raises:
+            BecamError: no such module, or one that cannot work.
+        """
+        if path is None:
+            return self.default_target_layer()
+        if path not in dict(self.vision.named_modules()) or not path:
+            raise BecamError(
+                f"{self.record.describe()} has no module {path!r}; the default is "
+                f"{self.default_target_layer().path}."
+            )
+        return self.layer_at(path)
+
+    def layer_at(self, path: str) -> TargetLayer:
+        """The target layer at an existing module path."""
+        return TargetLayer(path, "NCHW")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def freeze(self) -> None:
+        """Evaluation mode, no gradients; called once by every constructor."""
+        self.eval().requires_grad_(False)

@@ -1,0 +1,86 @@
+"""Text features for encoders without a text tower: TF-IDF + SVD, and sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from becam.encoders.spec import EncoderRecord, EncoderSpec
+from becam.errors import BecamError
+
+TextEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
+
+TFIDF = "tfidf"
+_TFIDF_DIM = 384
+
+
+def load_text_encoder(text: str, *, seed: int = 0) -> tuple[TextEncoder, EncoderRecord]:
+    """A text encoder without a picture side: ``tfidf[,dim=D]`` or ``sentence-transformers:NAME``.
+
+    Raises:
+        BecamError: unknown spec, or the extra is not installed.
+    """
+    if text == TFIDF or text.startswith(f"{TFIDF},"):
+        spec = EncoderSpec.parse(text.replace(TFIDF, f"{TFIDF}:svd", 1))
+        unknown = set(spec.options) - {"dim"}
+        if unknown or not spec.options.get("dim", "1").isdigit():
+            raise BecamError(f"{text!r} is not understood; tfidf takes dim=NUMBER alone.")
+        dim = int(spec.options.get("dim", _TFIDF_DIM))
+        record = EncoderRecord(text, config={"dim": dim, "seed": seed})
+        return lambda texts: tfidf_svd(texts, dim=dim, seed=seed), record
+    if text.startswith("sentence-transformers:"):
+        name = text.partition(":")[2]
+        return _sentence_transformer(name), EncoderRecord(text)
+    raise BecamError(
+        f"{text!r} is no text encoder; use tfidf, sentence-transformers:NAME, or an image encoder "
+        "with a text tower such as becam:vit."
+    )
+
+
+def tfidf_svd(texts: Sequence[str], *, dim: int, seed: int = 0) -> NDArray[np.float32]:
+    """Latent semantic analysis of the given texts: rows (len(texts), d) of unit length or zero.
+
+    d is ``dim``, or less where the texts have fewer words or rows than that.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+
+    try:
+        counts = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(
+            texts
+        )
+    except ValueError:
+        raise BecamError(
+            "The items' texts have no word in common, so TF-IDF finds nothing; give the dataset "
+            "texts or choose another --text-encoder."
+        ) from None
+    rank = min(dim, min(counts.shape) - 1)
+    if rank < 1:
+        raise BecamError("The items' texts have too few words for TF-IDF; add texts to the items.")
+    reduced = TruncatedSVD(rank, random_state=seed).fit_transform(counts)
+    rows: NDArray[np.float32] = normalize(reduced).astype(np.float32)
+    return rows
+
+
+def _sentence_transformer(name: str) -> TextEncoder:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise BecamError(
+            "sentence-transformers is not installed; run pip install 'becam[text]'."
+        ) from None
+    try:
+        model = SentenceTransformer(name)
+    except Exception as error:
+        raise BecamError(
+            f"sentence-transformers could not load {name!r} ({type(error).__name__}); give the "
+            "path of a folder that holds the model."
+        ) from None
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.asarray(model.encode(list(texts), show_progress_bar=True), dtype=np.float32)
+
+    return encode

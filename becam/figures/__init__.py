@@ -1,0 +1,1 @@
+"""Numbers and maps to pictures."""

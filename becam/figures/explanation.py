@@ -1,0 +1,100 @@
+"""The sheet of one explanation: the picture beside its overlays, each with scale and controls."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from becam.attribution.heatmap import Heatmap
+from becam.errors import BecamError
+from becam.figures.overlay import COLORMAP, overlay
+from becam.files import atomic_file
+
+_COLUMN_INCHES = 3.6
+_TEXT_INCHES = 2.0
+_CHARACTERS = 52
+_MAX_ASPECT = 2.2
+
+
+def explanation_figure(
+    picture: Image.Image, heatmaps: Sequence[Heatmap], *, title: str = "", colormap: str = COLORMAP
+) -> Figure:
+    """One column for the picture and one for each heatmap: overlay, colour bar, controls."""
+    aspect = min(max(picture.height / picture.width, 1 / _MAX_ASPECT), _MAX_ASPECT)
+    columns = 1 + len(heatmaps)
+    head = 0.5 if title else 0.15
+    height = _COLUMN_INCHES * aspect + _TEXT_INCHES + head
+    figure = Figure(figsize=(_COLUMN_INCHES * columns, height), layout="constrained")
+    if title:
+        figure.suptitle(title, fontsize=11)
+    grid = figure.add_gridspec(
+        2, columns, height_ratios=[_COLUMN_INCHES * aspect + 0.6, _TEXT_INCHES - 0.4]
+    )
+    axes = figure.add_subplot(grid[0, 0])
+    axes.imshow(picture.copy() if max(picture.size) <= 1024 else _thumbnail(picture))
+    axes.set_title("picture", fontsize=9)
+    axes.axis("off")
+    for column, heatmap in enumerate(heatmaps, start=1):
+        axes = figure.add_subplot(grid[0, column])
+        axes.imshow(overlay(picture, heatmap, colormap=colormap))
+        axes.set_title(f"{heatmap.label}\n{heatmap.target}", fontsize=9)
+        axes.axis("off")
+        top = max(float(heatmap.raw.max()), 0.0)
+        low = min(max(float(heatmap.raw.min()), 0.0), top)
+        scale = ScalarMappable(
+            Normalize(low, top if top > low else low + 1.0), matplotlib.colormaps[colormap]
+        )
+        bar = figure.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.85, pad=0.02)
+        bar.set_ticks([low, top] if top > low else [])
+        bar.ax.tick_params(labelsize=7)
+        bar.set_label("agreement with behaviour (map value, ReLU)", fontsize=7)
+        notes = figure.add_subplot(grid[1, column])
+        notes.axis("off")
+        notes.text(0, 1, _notes(heatmap), fontsize=7, va="top", family="DejaVu Sans")
+    return figure
+
+
+def check_format(path: str | Path) -> None:
+    """Fail early when no figure can be written to ``path``.
+
+    Raises:
+        BecamError: the suffix names no format that matplotlib writes.
+    """
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    known = FigureCanvasBase.get_supported_filetypes()
+    if suffix not in known:
+        raise BecamError(f"{path} does not end in a format for pictures; use .png, .pdf or .svg.")
+
+
+def save_explanation(
+    path: str | Path, picture: Image.Image, heatmaps: Sequence[Heatmap], *, title: str = ""
+) -> None:
+    """Write the sheet in the format that the suffix of ``path`` names (PNG, PDF, SVG)."""
+    figure = explanation_figure(picture, heatmaps, title=title)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def _notes(heatmap: Heatmap) -> str:
+    marks = ["!"] * len(heatmap.controls.warnings())
+    words = heatmap.controls.words()
+    marks += ["·"] * (len(words) - len(marks))
+    paragraphs = [
+        textwrap.fill(f"{mark} {line}", _CHARACTERS, subsequent_indent="  ")
+        for mark, line in zip(marks, words, strict=True)
+    ]
+    return "\n".join(paragraphs)
+
+
+def _thumbnail(picture: Image.Image) -> Image.Image:
+    small = picture.copy()
+    small.thumbnail((1024, 1024), Image.Resampling.LANCZOS)
+    return small
