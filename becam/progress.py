@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -35,7 +35,7 @@ def track(
     items: Iterable[T], *, desc: str, total: int | None = None, unit: str = "it"
 ) -> Iterable[T]:
     """Iterate over ``items`` while a bar on stderr shows how far the work is."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(desc=desc, total=total, unit=unit) as progress:
         for item in items:

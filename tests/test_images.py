@@ -96,8 +96,10 @@ def bomb(path, width, height):
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
     )
 
 
@@ -117,7 +119,9 @@ def test_broken_files_are_one_sentence(halves, tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")
     for name, said in [
-        ("cut.jpg", "truncated"), ("text.jpg", "not a picture"), ("empty.png", "not a picture"),
+        ("cut.jpg", "truncated"),
+        ("text.jpg", "not a picture"),
+        ("empty.png", "not a picture"),
         ("none.png", "There is no picture"),
     ]:
         with pytest.raises(BecamError, match=said) as caught:

@@ -11,19 +11,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 VIT_CONFIG = {
     "embed_dim": 24,
-    "vision_cfg": {
-        "image_size": 64, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16
-    },
-    "text_cfg": {
-        "context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1
-    },
+    "vision_cfg": {"image_size": 64, "layers": 3, "width": 48, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 RESNET_CONFIG = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 96, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
-    "text_cfg": {
-        "context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1
-    },
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
 }
 TIMM_SPEC = "timm:mobilenetv2_050,size=96,mean=0.5,std=0.5"
 
@@ -58,3 +52,40 @@ def save_timm(folder: Path) -> tuple[str, Path]:
     weights = folder / "mobilenet.pt"
     torch.save(timm.create_model("mobilenetv2_050").state_dict(), weights)
     return TIMM_SPEC, weights
+
+
+def make_checkpoint(
+    encoder, n_items: int = 30, adapter: str = "none", dim: int = 16, seed: int = 0, trained=None
+):
+    """A checkpoint over ``encoder`` with random weights, as training would write it."""
+    from becam.adapters import create_adapter
+    from becam.checkpoint import Checkpoint, Modality
+
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        built = create_adapter(adapter, dim)
+    state = {} if trained is None else {"features.image.rows": trained}
+    return Checkpoint(
+        item_ids=[f"0{i:03d}" for i in range(n_items)],
+        user_ids=[f"u{i}" for i in range(10)],
+        item_embeddings=draw(n_items, dim),
+        user_embeddings=draw(10, dim),
+        modalities={
+            "image": Modality(
+                projection_weight=draw(dim, encoder.dim) / encoder.dim**0.5,
+                projection_bias=draw(dim) * 0.01,
+                adapter={"name": adapter, "config": built.config(), "state": built.state_dict()},
+                encoder=encoder.record.to_dict(),
+            )
+        },
+        recommender={"name": "bm3", "config": {}},
+        state=state,
+        metrics={"epoch": 1, "validation": {}, "test": {}},
+        dataset={"name": "zoo", "fingerprint": "0"},
+        training={},
+    )

@@ -36,6 +36,8 @@ class Controls:
         positive_share: part of the grid where the map is positive.
         theta: angle in degrees between the (adapted) content feature of the whole picture and the
             item's ID embedding (Eq. 4); None for a text target.
+        stored_cosine: between the encoder's feature of this picture and the row that the
+            recommender trained for the item; None where features were frozen.
     """
 
     weight_mean: float
@@ -47,6 +49,7 @@ class Controls:
     correlation_randomised: float | None
     positive_share: float
     theta: float | None
+    stored_cosine: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -81,6 +84,12 @@ class Controls:
             found.append(
                 "What the encoder learned hardly matters: with its weights shuffled the map is the "
                 f"same (r = {randomised:.2f})."
+            )
+        stored = self.stored_cosine
+        if stored is not None and stored < SAME_MAP:
+            found.append(
+                "The recommender trained the item's feature away from what the encoder says of "
+                f"this picture (cosine {stored:.2f}), and the map speaks of the encoder."
             )
         if self.strongest_share > DOMINANT_SHARE:
             found.append(f"One channel makes {self.strongest_share:.0%} of the map.")

@@ -17,7 +17,13 @@ from becam.attribution.heatmap import Heatmap
 from becam.attribution.masking import Masking
 from becam.attribution.randomise import shuffled
 from becam.attribution.target import SPACES, Space, Target, item_target, text_target, user_target
-from becam.attribution.weighting import WEIGHTINGS, Weighting, channel_weights, weighted_sum
+from becam.attribution.weighting import (
+    WEIGHTINGS,
+    Weighting,
+    channel_weights,
+    cosine,
+    weighted_sum,
+)
 from becam.checkpoint import Checkpoint
 from becam.devices import resolve_device, resolve_precision
 from becam.encoders import load_encoder, load_recorded
@@ -99,14 +105,10 @@ class Explainer:
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
-        if weighting not in WEIGHTINGS:
-            raise BecamError(
-                f"Unknown weighting {weighting!r}; use one of {', '.join(WEIGHTINGS)}."
-            )
         if space not in SPACES:
             raise BecamError(f"Unknown space {space!r}; use one of {', '.join(SPACES)}.")
         self.masking: Masking = masking
-        self.weighting: Weighting = weighting
+        self.weighting: Weighting = _known_weighting(weighting)
         self.randomise = randomise
         self.batch_size = batch_size
         self.dtype = resolve_precision(precision, resolve_device(device))
@@ -187,6 +189,7 @@ class Explainer:
         *,
         user_id: str | None = None,
         text: str | None = None,
+        weighting: Weighting | None = None,
     ) -> list[Heatmap]:
         """The cheap half: one heatmap a column, from encodings that ``encode`` made.
 
@@ -195,12 +198,14 @@ class Explainer:
             item_id: the user's own id of the item.
             user_id: compare with this user's embedding instead of the item's.
             text: compare with this text in the encoder's own space instead.
+            weighting: in place of the explainer's own.
 
         Raises:
             BecamError: unknown ids, both a user and a text, no text tower.
         """
         if user_id is not None and text is not None:
             raise BecamError("Give a user or a text to compare with, not both.")
+        weighting = _known_weighting(weighting or self.weighting)
         heatmaps = []
         for column in self._columns:
             engine = self._engines[column.engine]
@@ -210,7 +215,7 @@ class Explainer:
                 target = user_target(column.checkpoint, item_id, user_id, space=column.space)
             else:
                 target = item_target(column.checkpoint, item_id, space=column.space)
-            heatmaps.append(self._heatmap(column, target, encodings[column.engine]))
+            heatmaps.append(self._heatmap(column, target, encodings[column.engine], weighting))
         return heatmaps
 
     def explain(
@@ -229,16 +234,18 @@ class Explainer:
                     column.checkpoint.user_index(user_id)
         return self.score(self.encode(image), item_id, user_id=user_id, text=text)
 
-    def _heatmap(self, column: _Column, target: Target, picture: PictureEncodings) -> Heatmap:
+    def _heatmap(
+        self, column: _Column, target: Target, picture: PictureEncodings, weighting: Weighting
+    ) -> Heatmap:
         real = picture.real
-        weights = self._weights(target.cosines(real.features), target, real)
+        weights = _weights(target, real, weighting)
         raw = weighted_sum(real.activation, weights)
         layer = self._engines[column.engine].layer
         return Heatmap(
             raw=raw.numpy(),
             weights=weights.numpy(),
             geometry=picture.geometry,
-            controls=self._controls(target, weights, raw, picture),
+            controls=_controls(target, weights, raw, picture, weighting),
             label=column.label,
             target=target.words,
             options={
@@ -246,49 +253,52 @@ class Explainer:
                 "encoder": self._engines[column.engine].encoder.record.describe(),
                 "target_layer": layer.path,
                 "masking": self.masking,
-                "weighting": self.weighting,
+                "weighting": weighting,
                 "space": target.space,
                 "adapter": column.checkpoint.adapter_name("image"),
                 "precision": str(self.dtype).removeprefix("torch."),
             },
         )
 
-    def _weights(self, cosines: Tensor, target: Target, encodings: MaskedEncodings) -> Tensor:
-        blank = target.cosines(encodings.blank[None])[0]
-        return channel_weights(cosines, encodings.live, self.weighting, blank)
 
-    def _controls(
-        self, target: Target, weights: Tensor, raw: Tensor, picture: PictureEncodings
-    ) -> Controls:
-        real = picture.real
-        live = weights[real.live]
-        other_weights = channel_weights(
-            target.other_cosines(real.features),
-            real.live,
-            self.weighting,
-            target.other_cosines(real.blank[None])[:, 0],
-        )
-        randomised = None
-        if picture.randomised is not None:
-            twin = picture.randomised
-            twin_weights = self._weights(target.cosines(twin.features), target, twin)
-            randomised = controls.correlation(raw, weighted_sum(twin.activation, twin_weights))
-        theta = None
-        if target.anchor is not None:
-            theta = controls.angle(target.content(real.whole[None])[0], target.anchor)
-        return Controls(
-            weight_mean=float(live.mean()) if len(live) else 0.0,
-            weight_std=float(live.std(correction=0)) if len(live) else 0.0,
-            flat_channels=int((~real.live).sum()),
-            strongest_share=controls.strongest_share(real.activation, weights),
-            correlation_activation=controls.correlation(raw, real.activation.sum(0)),
-            correlation_others=controls.mean_correlation(
-                raw, weighted_sum(real.activation, other_weights)
-            ),
-            correlation_randomised=randomised,
-            positive_share=float((raw > 0).float().mean()),
-            theta=theta,
-        )
+def _weights(target: Target, encodings: MaskedEncodings, weighting: Weighting) -> Tensor:
+    blank = target.cosines(encodings.blank[None])[0]
+    return channel_weights(target.cosines(encodings.features), encodings.live, weighting, blank)
+
+
+def _controls(
+    target: Target, weights: Tensor, raw: Tensor, picture: PictureEncodings, weighting: Weighting
+) -> Controls:
+    real = picture.real
+    live = weights[real.live]
+    other_weights = channel_weights(
+        target.other_cosines(real.features),
+        real.live,
+        weighting,
+        target.other_cosines(real.blank[None])[:, 0],
+    )
+    randomised = None
+    if picture.randomised is not None:
+        twin = picture.randomised
+        twin_map = weighted_sum(twin.activation, _weights(target, twin, weighting))
+        randomised = controls.correlation(raw, twin_map)
+    theta = None
+    if target.anchor is not None:
+        theta = controls.angle(target.content(real.whole[None])[0], target.anchor)
+    return Controls(
+        weight_mean=float(live.mean()) if len(live) else 0.0,
+        weight_std=float(live.std(correction=0)) if len(live) else 0.0,
+        flat_channels=int((~real.live).sum()),
+        strongest_share=controls.strongest_share(real.activation, weights),
+        correlation_activation=controls.correlation(raw, real.activation.sum(0)),
+        correlation_others=controls.mean_correlation(
+            raw, weighted_sum(real.activation, other_weights)
+        ),
+        correlation_randomised=randomised,
+        positive_share=float((raw > 0).float().mean()),
+        theta=theta,
+        stored_cosine=(None if target.stored is None else float(cosine(real.whole, target.stored))),
+    )
 
 
 def explain(
@@ -356,6 +366,12 @@ def _encoder(
             f"({record.describe()}); pass that file."
         )
     return load_recorded(record, weights=matching[0] if matching else None, device=device)
+
+
+def _known_weighting(weighting: Weighting) -> Weighting:
+    if weighting not in WEIGHTINGS:
+        raise BecamError(f"Unknown weighting {weighting!r}; use one of {', '.join(WEIGHTINGS)}.")
+    return weighting
 
 
 def _hash(path: str | Path) -> str:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from becam.attribution.heatmap import FloatArray, stretch
+from becam.attribution.heatmap import FloatArray, place, stretch
+from becam.encoders.preprocessing import Geometry
 
 FLOORS = ("random", "gaussian", "activation")
+
+
+def floor_maps(
+    activation: Tensor, geometry: Geometry, *, seed: int | Sequence[int] = 0
+) -> dict[str, FloatArray]:
+    """All floors, full-size on the picture, by their names in ``FLOORS``.
+
+    Args:
+        activation: channels (N, h, w) of the picture.
+        geometry: the part of the picture that the encoder saw.
+        seed: of the random map.
+    """
+    rows, columns = int(activation.shape[1]), int(activation.shape[2])
+    grids = (
+        random_map((rows, columns), np.random.default_rng(seed)),
+        gaussian_map((rows, columns)),
+        activation_map(activation),
+    )
+    return {name: place(grid, geometry) for name, grid in zip(FLOORS, grids, strict=True)}
 
 
 def random_map(grid: tuple[int, int], rng: np.random.Generator) -> FloatArray:

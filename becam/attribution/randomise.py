@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from becam.encoders.base import Encoder
@@ -34,10 +34,10 @@ def shuffled(encoder: Encoder, pixels: Tensor, *, seed: int = 0) -> Encoder:
     return twin
 
 
-def _recalibrate(encoder: Encoder, norms: list[nn.Module], pixels: Tensor) -> None:
+def _recalibrate(encoder: Encoder, norms: list[_BatchNorm], pixels: Tensor) -> None:
     for norm in norms:
         norm.train()
-        norm.momentum = 1.0  # type: ignore[assignment]
+        norm.momentum = 1.0
     encoder.encode_image(pixels)
     for norm in norms:
         norm.eval()

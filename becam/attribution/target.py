@@ -31,6 +31,8 @@ class Target:
         gate: the ID embedding that the adapter gets, (d,); None with a text.
         others: pairs of such vectors and gates for other targets, (m, d) each; m may be 0.
         anchor: the item's ID embedding for theta, (d,); None with a text.
+        stored: the item's content feature as the recommender trained it, (d_m,); None where
+            features were frozen.
     """
 
     words: str
@@ -40,6 +42,7 @@ class Target:
     gate: Tensor | None
     others: tuple[Tensor, Tensor] | None
     anchor: Tensor | None
+    stored: Tensor | None
 
     def cosines(self, features: Tensor) -> Tensor:
         """Cosines (n,) of encodings (n, d_m) with the target."""
@@ -82,13 +85,14 @@ def item_target(
     vector = checkpoint.item_embeddings[index].float()
     others = checkpoint.item_embeddings[_others(len(checkpoint.item_embeddings), index)].float()
     return Target(
-        f"item {item_id}",
-        checkpoint.head(modality),
-        space,
-        vector,
-        vector,
-        (others, others),
-        vector,
+        words=f"item {item_id}",
+        head=checkpoint.head(modality),
+        space=space,
+        vector=vector,
+        gate=vector,
+        others=(others, others),
+        anchor=vector,
+        stored=_stored(checkpoint, modality, index),
     )
 
 
@@ -100,17 +104,19 @@ def user_target(
     Raises:
         BecamError: unknown item or user.
     """
-    item = checkpoint.item_embeddings[checkpoint.item_index(item_id)].float()
+    item_index = checkpoint.item_index(item_id)
+    item = checkpoint.item_embeddings[item_index].float()
     index = checkpoint.user_index(user_id)
     users = checkpoint.user_embeddings[_others(len(checkpoint.user_embeddings), index)].float()
     return Target(
-        f"user {user_id} (item {item_id})",
-        checkpoint.head(modality),
-        space,
-        checkpoint.user_embeddings[index].float(),
-        item,
-        (users, item.expand_as(users)),
-        item,
+        words=f"user {user_id} (item {item_id})",
+        head=checkpoint.head(modality),
+        space=space,
+        vector=checkpoint.user_embeddings[index].float(),
+        gate=item,
+        others=(users, item.expand_as(users)),
+        anchor=item,
+        stored=_stored(checkpoint, modality, item_index),
     )
 
 
@@ -121,7 +127,21 @@ def text_target(encoder: Encoder, text: str) -> Target:
         BecamError: the encoder has no text tower.
     """
     vector = encoder.encode_text([text])[0].float().cpu()
-    return Target(f"text {text!r}", None, "content", vector, None, None, None)
+    return Target(
+        words=f"text {text!r}",
+        head=None,
+        space="content",
+        vector=vector,
+        gate=None,
+        others=None,
+        anchor=None,
+        stored=None,
+    )
+
+
+def _stored(checkpoint: Checkpoint, modality: str, index: int) -> Tensor | None:
+    rows = checkpoint.trained_features(modality)
+    return None if rows is None else rows[index].float()
 
 
 def _others(count: int, index: int) -> Tensor:

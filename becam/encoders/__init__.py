@@ -96,9 +96,18 @@ def _load_timm(spec: EncoderSpec, weights: Path | None, config: dict[str, Any] |
 def _load_embedded(
     spec: EncoderSpec, weights: Path | None, config: dict[str, Any] | None
 ) -> Encoder:
-    from becam.encoders.embedded import load_embedded_encoder
+    from importlib.resources import as_file
 
-    return load_embedded_encoder(spec, weights)
+    from becam.encoders.embedded.load import load_embedded, weights_resource
+    from becam.encoders.openclip import OpenClipEncoder
+    from becam.files import sha256
+
+    if weights is not None or spec.tag or spec.options:
+        raise BecamError(f"becam:{spec.name} carries its own weights; give its name alone.")
+    model, tokenizer, _ = load_embedded(spec.name)
+    with as_file(weights_resource(spec.name)) as path:
+        record = EncoderRecord(str(spec), weights_sha256=sha256(path))
+    return OpenClipEncoder(model, tokenizer, record)
 
 
 _LOADERS: dict[str, Loader] = {

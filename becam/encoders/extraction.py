@@ -23,6 +23,7 @@ from becam.images import read_image
 from becam.progress import bar
 
 NO_TEXT = "none"
+OWN_TOWER = "own"
 
 _DECODERS = 4
 _READ_AHEAD = 2
@@ -47,8 +48,9 @@ def extract_features(
         dataset: its items need pictures.
         encoder: spec of the image encoder.
         weights: local weights of the image encoder.
-        text_encoder: ``tfidf``, ``sentence-transformers:NAME``, ``none``; by default the
-            encoder's own text tower, or ``tfidf`` where it has none.
+        text_encoder: ``own`` (the encoder's text tower), ``tfidf``,
+            ``sentence-transformers:NAME`` or ``none``; by default ``own``, or ``tfidf`` where the
+            encoder has no text tower.
         name: of the feature set; by default after the encoder's spec.
         batch_size: pictures per forward pass.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -65,27 +67,49 @@ def extract_features(
     model = load_encoder(encoder, weights=weights, device=device)
     name = slug(name or encoder.partition(",")[0].removesuffix(".json").replace("/", "-"))
     dtype = resolve_precision(precision, resolve_device(device))
-    _write_images(dataset, model, name, batch_size, dtype, overwrite)
-    text_encoder = text_encoder or ("" if model.has_text else TFIDF)
-    if text_encoder != NO_TEXT:
-        _write_texts(dataset, model, text_encoder, name, batch_size, dtype, seed, overwrite)
+    text_encoder = text_encoder or (OWN_TOWER if model.has_text else TFIDF)
+    modalities = ("image",) if text_encoder == NO_TEXT else ("image", "text")
+
+    def writer(modality: str, record: EncoderRecord, dim: int) -> FeatureWriter:
+        return FeatureWriter(
+            dataset,
+            name,
+            modality,
+            record.to_dict(),
+            dim,
+            modalities=modalities,
+            overwrite=overwrite,
+        )
+
+    if text_encoder != NO_TEXT and not any(dataset.items["text"]):
+        raise BecamError(
+            "The items of this dataset have no text; pass --text-encoder none to go without."
+        )
+    _write_images(dataset, model, writer("image", model.record, model.dim), batch_size, dtype)
+    if text_encoder == OWN_TOWER:
+        _write_texts(dataset, model, writer("text", model.record, model.dim), batch_size, dtype)
+    elif text_encoder != NO_TEXT:
+        encode, record = load_text_encoder(text_encoder, seed=seed)
+        features = encode(dataset.items["text"].fill_null("").to_list())
+        text_writer = writer("text", record, features.shape[1])
+        missing = np.flatnonzero(~text_writer.done())
+        text_writer.write(missing, features[missing])
+        text_writer.finish()
     return dataset.feature_set(name)
 
 
 def _write_images(
     dataset: Dataset,
     model: Encoder,
-    name: str,
+    writer: FeatureWriter,
     batch_size: int,
     dtype: torch.dtype,
-    overwrite: bool,
 ) -> None:
-    writer = FeatureWriter(
-        dataset, name, "image", model.record.to_dict(), model.dim, overwrite=overwrite
-    )
     missing = np.flatnonzero(~writer.done())
     done = dataset.n_items - len(missing)
-    with bar(desc="pictures", total=dataset.n_items, unit="pic", initial=done) as progress:
+    with bar(
+        desc="Encoding pictures", total=dataset.n_items, unit="picture", initial=done
+    ) as progress:
         for rows, pixels in _batches(dataset, model, missing, batch_size):
             with torch.inference_mode(), autocast(model.device, dtype):
                 features = model.encode_image(pixels.to(model.device))
@@ -121,30 +145,14 @@ def _batches(
 def _write_texts(
     dataset: Dataset,
     model: Encoder,
-    text_encoder: str,
-    name: str,
+    writer: FeatureWriter,
     batch_size: int,
     dtype: torch.dtype,
-    seed: int,
-    overwrite: bool,
 ) -> None:
-    texts = dataset.items["text"].to_list()
-    if not any(texts):
-        raise BecamError(
-            "The items of this dataset have no text; pass --text-encoder none to go without."
-        )
-    if text_encoder:
-        encode, record = load_text_encoder(text_encoder, seed=seed)
-        features = encode(texts)
-        writer = _text_writer(dataset, name, record, features.shape[1], overwrite)
-        missing = np.flatnonzero(~writer.done())
-        writer.write(missing, features[missing])
-        writer.finish()
-        return
-    writer = _text_writer(dataset, name, model.record, model.dim, overwrite)
+    texts = dataset.items["text"].fill_null("").to_list()
     missing = np.flatnonzero(~writer.done())
     done = dataset.n_items - len(missing)
-    with bar(desc="texts", total=dataset.n_items, unit="text", initial=done) as progress:
+    with bar(desc="Encoding texts", total=dataset.n_items, unit="text", initial=done) as progress:
         for start in range(0, len(missing), batch_size):
             rows = missing[start : start + batch_size]
             with autocast(model.device, dtype):
@@ -152,9 +160,3 @@ def _write_texts(
             writer.write(rows, encoded.float().cpu().numpy())
             progress.update(len(rows))
     writer.finish()
-
-
-def _text_writer(
-    dataset: Dataset, name: str, record: EncoderRecord, dim: int, overwrite: bool
-) -> FeatureWriter:
-    return FeatureWriter(dataset, name, "text", record.to_dict(), dim, overwrite=overwrite)

@@ -34,9 +34,9 @@ class OpenClipEncoder(Encoder):
 
     has_text = True
 
-    def __init__(self, model: nn.Module, tokenizer: Tokenizer, record: EncoderRecord) -> None:
+    def __init__(self, model: Any, tokenizer: Tokenizer, record: EncoderRecord) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.vision: nn.Module = model.visual
         self.tokenizer = tokenizer
         self.record = record
@@ -84,8 +84,13 @@ class OpenClipEncoder(Encoder):
                     f"Of {path} only the [CLS] token reaches the output, so its patches say "
                     f"nothing; the default is {self.default_target_layer().path}."
                 )
-            layout = "NLD" if transformer.batch_first else "LND"
-            return TargetLayer(path, layout, prefix_tokens=1, grid=tuple(self.vision.grid_size))
+            rows, columns = self.vision.grid_size
+            return TargetLayer(
+                path,
+                "NLD" if transformer.batch_first else "LND",
+                prefix_tokens=1,
+                grid=(rows, columns),
+            )
         return super().layer_at(path)
 
 
@@ -122,7 +127,7 @@ def load_open_clip(
     return OpenClipEncoder(model, open_clip.get_tokenizer(name), record)
 
 
-def _from_file(name: str, weights: Path) -> nn.Module:
+def _from_file(name: str, weights: Path) -> Any:
     # The pickle check runs before open_clip reads the file again.
     state = read_state_dict(weights)
     with _quiet():
@@ -139,7 +144,7 @@ def _from_file(name: str, weights: Path) -> nn.Module:
     return model
 
 
-def _from_hub(name: str, spec: EncoderSpec) -> nn.Module:
+def _from_hub(name: str, spec: EncoderSpec) -> Any:
     if spec.tag not in open_clip.list_pretrained_tags_by_model(name):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
         raise BecamError(f"open_clip knows no weights {spec.tag!r} for {name}; it knows {tags}.")

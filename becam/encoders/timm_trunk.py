@@ -52,7 +52,7 @@ class TimmEncoder(Encoder):
         return super().layer_at(path)
 
 
-def resolve_timm_layer(model: nn.Module, record: EncoderRecord, prefix: str = "") -> TargetLayer:
+def resolve_timm_layer(model: Any, record: EncoderRecord, prefix: str = "") -> TargetLayer:
     """The default target layer of a timm trunk.
 
     Raises:
@@ -120,7 +120,7 @@ def load_timm(
     return TimmEncoder(model, _preprocessing(model, spec), record)
 
 
-def _load_weights(model: nn.Module, weights: Path, spec: EncoderSpec) -> None:
+def _load_weights(model: Any, weights: Path, spec: EncoderSpec) -> None:
     state = read_state_dict(weights)
     classifier = model.pretrained_cfg.get("classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
@@ -141,7 +141,7 @@ def _load_weights(model: nn.Module, weights: Path, spec: EncoderSpec) -> None:
         ) from None
 
 
-def _token_layer(model: nn.Module, path: str, prefix: str = "") -> TargetLayer:
+def _token_layer(model: Any, path: str, prefix: str = "") -> TargetLayer:
     rows, columns = model.patch_embed.grid_size
     prefix_tokens = int(getattr(model, "num_prefix_tokens", 1))
     return TargetLayer(f"{prefix}{path}", "NLD", prefix_tokens, (int(rows), int(columns)))

@@ -27,9 +27,7 @@ def naive_activation(encoder, pixels):
                 pixels[None], indices=[count - 2], intermediates_only=True
             )
             return out["image_intermediates"][0][0]
-        out = encoder.vision.forward_intermediates(
-            pixels[None], indices=1, intermediates_only=True
-        )
+        out = encoder.vision.forward_intermediates(pixels[None], indices=1, intermediates_only=True)
         return out["image_intermediates"][-1][0]
 
 

@@ -19,9 +19,15 @@ from becam.attribution.controls import (
 from becam.attribution.floors import activation_map, gaussian_map, random_map
 
 QUIET = {
-    "weight_mean": 0.1, "weight_std": 0.1, "flat_channels": 0, "strongest_share": 0.1,
-    "correlation_activation": 0.2, "correlation_others": 0.1, "correlation_randomised": 0.0,
-    "positive_share": 0.6, "theta": 40.0,
+    "weight_mean": 0.1,
+    "weight_std": 0.1,
+    "flat_channels": 0,
+    "strongest_share": 0.1,
+    "correlation_activation": 0.2,
+    "correlation_others": 0.1,
+    "correlation_randomised": 0.0,
+    "positive_share": 0.6,
+    "theta": 40.0,
 }
 
 

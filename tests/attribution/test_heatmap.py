@@ -21,15 +21,23 @@ def heatmap(raw, size=(80, 120), box=(0.0, 20.0, 80.0, 100.0)):
     from becam.encoders.preprocessing import Geometry
 
     return Heatmap(
-        np.asarray(raw, np.float32), np.ones(3, np.float32), Geometry(*size, box), CONTROLS,
-        "label", "item 1", {"method": "becam"},
+        np.asarray(raw, np.float32),
+        np.ones(3, np.float32),
+        Geometry(*size, box),
+        CONTROLS,
+        "label",
+        "item 1",
+        {"method": "becam"},
     )
 
 
 @given(
-    width=st.integers(20, 400), height=st.integers(20, 400),
-    mode=st.sampled_from(["shortest", "longest", "squash"]), crop=st.sampled_from([1.0, 0.875]),
-    cx=st.floats(0.3, 0.7), cy=st.floats(0.3, 0.7),
+    width=st.integers(20, 400),
+    height=st.integers(20, 400),
+    mode=st.sampled_from(["shortest", "longest", "squash"]),
+    crop=st.sampled_from([1.0, 0.875]),
+    cx=st.floats(0.3, 0.7),
+    cy=st.floats(0.3, 0.7),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_spot_comes_back_to_where_it_was(width, height, mode, crop, cx, cy):

@@ -1,0 +1,53 @@
+"""becam: see what behaviour says about a picture.
+
+Heatmaps over product pictures of how far each region agrees with what users' behaviour says about
+the item (BeCAM), before and after a behaviour-driven adapter (BeFA); arXiv 2406.00323.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from becam.attribution import Explainer, Heatmap, explain
+    from becam.checkpoint import Checkpoint
+    from becam.data.dataset import Dataset
+    from becam.encoders import load_encoder
+    from becam.encoders.extraction import extract_features
+    from becam.errors import BecamError
+    from becam.images import read_image
+    from becam.training import train
+
+_HOMES = {
+    "BecamError": "becam.errors",
+    "Checkpoint": "becam.checkpoint",
+    "Dataset": "becam.data.dataset",
+    "Explainer": "becam.attribution",
+    "Heatmap": "becam.attribution",
+    "explain": "becam.attribution",
+    "extract_features": "becam.encoders.extraction",
+    "load_encoder": "becam.encoders",
+    "read_image": "becam.images",
+    "train": "becam.training",
+}
+
+__all__ = [
+    "BecamError",
+    "Checkpoint",
+    "Dataset",
+    "Explainer",
+    "Heatmap",
+    "explain",
+    "extract_features",
+    "load_encoder",
+    "read_image",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import; `becam --help` should not.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'becam' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,72 @@
+"""The ``becam`` command: its subcommands, and errors as one sentence."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from becam.cli.demo import demo
+from becam.cli.evaluate import evaluate
+from becam.cli.explain import explain
+from becam.cli.features import features
+from becam.cli.prepare import prepare
+from becam.cli.train import train
+from becam.errors import BecamError
+
+app = typer.Typer(
+    name="becam",
+    help="See what a multimedia recommender's picture features look at, and what behaviour says "
+    "about it.\n\nThe way from raw data to a heatmap: prepare, features, train, explain. Start "
+    "with becam demo, which needs no data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (demo, prepare, features, train, evaluate, explain):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"becam {installed('becam')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every error a user can mend is one sentence on stderr."""
+    try:
+        app()
+    except BecamError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("Stopped; what was complete is kept.", 130)
+    except MemoryError:
+        _fail("The machine ran out of memory; try a smaller --batch-size.", 1)
+    except Exception as error:
+        _fail(
+            f"An error in becam itself ({type(error).__name__}: {error}); please report it with "
+            "the command you ran and the output of BECAM_TRACEBACK=1.",
+            70,
+        )
+
+
+def _fail(sentence: str, status: int) -> None:
+    import os
+
+    if os.environ.get("BECAM_TRACEBACK"):
+        traceback.print_exc()
+    print(f"becam: {sentence}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,31 @@
+"""Options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DatasetArgument = Annotated[
+    Path, typer.Argument(help="A dataset folder made by becam prepare.", metavar="DATASET")
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto (CUDA where there is one), cpu or cuda.")
+]
+BatchSizeOption = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Pictures per forward pass of the encoder.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that is already there.")
+]
+EncoderOption = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        metavar="SPEC",
+        help="becam:vit or becam:resnet (embedded, small), open_clip:NAME:TAG, "
+        "open_clip:CONFIG.json or timm:NAME[,KEY=VALUE...].",
+    ),
+]

@@ -1,0 +1,261 @@
+"""The dataset folder: everything that training and explaining read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from becam.data.manifest import Manifest
+from becam.data.split import SPLITS
+from becam.data.tables import reading
+from becam.errors import BecamError
+
+MODALITIES = ("image", "text")
+FEATURES_FILE = "features.json"
+FEATURES_FORMAT = 1
+
+_TABLES = {
+    "interactions": ("user", "item", "split"),
+    "items": ("item", "id", "image", "text", "category"),
+    "users": ("user", "id"),
+}
+
+
+class Dataset:
+    """A dataset folder made by ``becam prepare``; read only, tables are read when first asked for.
+
+    Attributes:
+        path: the folder.
+        manifest: provenance and counts.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Dataset:
+        """Open a folder.
+
+        Raises:
+            BecamError: not a dataset, a file is missing or damaged, or the tables do not have the
+                numbers of rows that the manifest states.
+        """
+        path = Path(path)
+        dataset = cls(path, Manifest.load(path))
+        for table, columns in _TABLES.items():
+            dataset._check(table, columns)
+        return dataset
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return self.manifest.counts["users"]
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.manifest.counts["items"]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over interactions, split and ids; the same for the same data, wherever it is."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def items(self) -> pl.DataFrame:
+        """Columns ``item`` (0..I-1, in order), ``id``, ``image``, ``text``, ``category``."""
+        return self._read("items")
+
+    @cached_property
+    def users(self) -> pl.DataFrame:
+        """Columns ``user`` (0..U-1, in order), ``id``."""
+        return self._read("users")
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """The source's own ids, by index."""
+        return self.items["id"].to_list()
+
+    @cached_property
+    def user_ids(self) -> list[str]:
+        """The source's own ids, by index."""
+        return self.users["id"].to_list()
+
+    def interactions(
+        self, split: Literal["train", "validation", "test"] | None = None
+    ) -> NDArray[np.int64]:
+        """(n, 2) of user and item, sorted, of one split or of all."""
+        path = self._table("interactions")
+        table = pl.scan_parquet(path)
+        if split is not None:
+            if split not in SPLITS:
+                raise BecamError(f"There is no split {split}; choose from {', '.join(SPLITS)}.")
+            table = table.filter(pl.col("split") == SPLITS.index(split))
+        with reading(path):
+            return table.select(pl.col("user", "item").cast(pl.Int64)).collect().to_numpy()
+
+    def image_path(self, item: int) -> Path | None:
+        """The picture of an item; None where the source has none of it."""
+        image = self._images[item]
+        return None if image is None else self.path / (self.manifest.image_root or "") / image
+
+    def feature_sets(self) -> list[str]:
+        """Names of the complete feature sets, sorted."""
+        found = (self.path / "features").glob(f"*/{FEATURES_FILE}")
+        return sorted(
+            path.parent.name for path in found if read_features_record(path.parent)["complete"]
+        )
+
+    def feature_set(self, name: str | None = None) -> FeatureSet:
+        """A feature set by name, or the only one.
+
+        Raises:
+            BecamError: no such set, an unfinished one, or several and no name.
+        """
+        names = self.feature_sets()
+        if not names and name is None:
+            raise BecamError(
+                f"{self.path} has no features yet; make them with becam features {self.path}."
+            )
+        if name is None:
+            if len(names) > 1:
+                raise BecamError(
+                    f"{self.path} has several feature sets; name one with --features: "
+                    f"{', '.join(names)}."
+                )
+            name = names[0]
+        if name not in names:
+            there = (self.path / "features" / name).is_dir()
+            raise BecamError(
+                f"{self.path} has no {'finished ' if there else ''}feature set {name} (it has "
+                f"{', '.join(names) or 'none'}); make it with becam features --name {name}."
+            )
+        folder = self.path / "features" / name
+        return FeatureSet(name, folder, self.n_items, read_features_record(folder)["modalities"])
+
+    @cached_property
+    def _images(self) -> list[str | None]:
+        return self.items["image"].to_list()
+
+    def _table(self, table: str) -> Path:
+        return self.path / f"{table}.parquet"
+
+    def _read(self, table: str) -> pl.DataFrame:
+        with reading(self._table(table)):
+            return pl.read_parquet(self._table(table))
+
+    def _check(self, table: str, columns: tuple[str, ...]) -> None:
+        path = self._table(table)
+        if not path.is_file():
+            raise BecamError(
+                f"{self.path} is not complete: {path.name} is missing; make the dataset again."
+            )
+        with reading(path):
+            found = pl.read_parquet_schema(path)
+            rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        if missing := [name for name in columns if name not in found]:
+            raise BecamError(
+                f"{path} lacks the column {', '.join(missing)}; make the dataset again."
+            )
+        stated = self.manifest.counts.get(table)
+        if rows != stated:
+            raise BecamError(
+                f"{path} has {rows:,} rows where the manifest states {stated}; make the dataset "
+                "again."
+            )
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Feature matrices of all items, one a modality.
+
+    Attributes:
+        name: of the set.
+        path: its folder.
+        n_items: rows of each matrix.
+        records: by modality: ``encoder``, ``dim``, ``rows``, ``sha256``.
+    """
+
+    name: str
+    path: Path
+    n_items: int
+    records: dict[str, dict[str, Any]]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """``image``, ``text`` or both, in this order."""
+        return tuple(modality for modality in MODALITIES if modality in self.records)
+
+    @property
+    def encoders(self) -> dict[str, dict[str, Any]]:
+        """What made the features, by modality."""
+        return {modality: self.records[modality]["encoder"] for modality in self.modalities}
+
+    def load(self, modality: str) -> np.memmap[Any, np.dtype[np.float32]]:
+        """(I, d_m) float32, memory-mapped and read only.
+
+        Raises:
+            BecamError: no such modality, or a missing or damaged file.
+        """
+        if modality not in self.modalities:
+            raise BecamError(
+                f"The feature set {self.name} has no {modality} features, only "
+                f"{' and '.join(self.modalities)}."
+            )
+        path = self.path / f"{modality}.npy"
+        again = f"make it again with becam features --name {self.name} --overwrite"
+        try:
+            features: np.memmap[Any, np.dtype[np.float32]] = np.load(
+                path, mmap_mode="r", allow_pickle=False
+            )
+        except FileNotFoundError:
+            raise BecamError(f"{path} is missing; {again}.") from None
+        except (ValueError, EOFError):
+            raise BecamError(f"{path} is damaged; {again}.") from None
+        expected = (self.n_items, self.records[modality]["dim"])
+        if features.shape != expected or features.dtype != np.float32:
+            raise BecamError(
+                f"{path} holds {features.dtype} of shape {features.shape} where float32 of "
+                f"{expected} belongs; {again}."
+            )
+        return features
+
+
+def read_features_record(folder: Path) -> dict[str, Any]:
+    """``features.json`` of a feature set's folder; an empty, incomplete one where there is none.
+
+    Raises:
+        BecamError: the file is damaged or of a newer format.
+    """
+    path = folder / FEATURES_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version, complete = record["format"], record["complete"]
+        if version <= FEATURES_FORMAT and isinstance(record["modalities"], dict):
+            return dict(record, complete=bool(complete))
+    except FileNotFoundError:
+        return {"format": FEATURES_FORMAT, "complete": False, "modalities": {}}
+    except (ValueError, KeyError, TypeError):
+        raise BecamError(f"{path} is damaged; delete {folder} and make it again.") from None
+    raise BecamError(f"{path} was made by a newer becam; upgrade becam or delete {folder}.")
+
+
+def fingerprint(interactions: pl.DataFrame, item_ids: pl.Series, user_ids: pl.Series) -> str:
+    """SHA-256 over interactions (in order), split and ids."""
+    digest = hashlib.sha256()
+    for column, kind in (("user", "<u4"), ("item", "<u4"), ("split", "u1")):
+        digest.update(interactions[column].to_numpy().astype(kind, copy=False).tobytes())
+    for ids in (item_ids, user_ids):
+        digest.update(f"\n{len(ids)}\n".encode())
+        for piece in ids.to_list():
+            digest.update(f"{len(piece)}:{piece}".encode())
+    return digest.hexdigest()

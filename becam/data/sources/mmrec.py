@@ -1,0 +1,154 @@
+"""Datasets in the format of the MMRec toolbox: split and features come with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from becam.data.pictures import by_stem, require_folder
+from becam.data.sources.base import Raw, SourceOptions, register
+from becam.data.tables import columns, reading, require_columns, scan_table
+from becam.errors import BecamError
+
+FEATURE_FILES = {"image": "image_feat.npy", "text": "text_feat.npy"}
+ITEM_MAPPING, USER_MAPPING = "i_id_mapping.csv", "u_id_mapping.csv"
+
+
+@register("mmrec", takes=["images"])
+def read_mmrec(path: Path, options: SourceOptions) -> Raw:
+    """A folder with one ``.inter`` and ``image_feat.npy`` and/or ``text_feat.npy`` (row = itemID).
+
+    The split in ``x_label`` and the interactions are kept as they are (core 1). Original ids come
+    from ``i_id_mapping.csv`` and ``u_id_mapping.csv`` where they are there. Pictures are optional
+    (a folder of ``{original id}.jpg`` or the like).
+
+    Raises:
+        BecamError: files are missing, or disagree about the number of items.
+    """
+    inter = _interactions_file(path)
+    folder = inter.parent
+    features = {
+        modality: folder / name
+        for modality, name in FEATURE_FILES.items()
+        if (folder / name).is_file()
+    }
+    if not features:
+        raise BecamError(
+            f"{folder} has neither {' nor '.join(FEATURE_FILES.values())}; add one, or use the "
+            "source csv for data with pictures."
+        )
+    table = scan_table(inter)
+    require_columns(table, ("userID", "itemID"), inter)
+    table = table.with_columns(pl.col("userID", "itemID").cast(pl.Int64))
+    with reading(inter):
+        summary = table.select(
+            users=pl.col("userID").max(), items=pl.col("itemID").max(), rows=pl.len()
+        ).collect()
+    if not summary["rows"].item():
+        raise BecamError(f"{inter} has no interactions; export it again.")
+    n_items = _feature_rows(features)
+    if summary["items"].item() >= n_items:
+        raise BecamError(
+            f"{inter} has itemID {summary['items'].item()}, but the features have only {n_items} "
+            "rows; the files do not belong together."
+        )
+    items = _original_ids(folder / ITEM_MAPPING, "itemID", n_items)
+    users = _original_ids(folder / USER_MAPPING, "userID", summary["users"].item() + 1)
+    pictures = by_stem(require_folder(options.images)) if options.images else {}
+    return Raw(
+        interactions=_interactions(table, items, users, inter),
+        items=items.select(
+            item="id",
+            text=pl.lit(""),
+            category=pl.lit(None, pl.String),
+            image=pl.Series([pictures.get(name) for name in items["id"]], dtype=pl.String),
+        ),
+        origin=inter,
+        image_root=options.images.resolve() if options.images else None,
+        needs_pictures=False,
+        users=users["id"],
+        features=features,
+        core=1,
+    )
+
+
+def _interactions_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    found = sorted(path.glob("*.inter"))
+    if not found:
+        raise BecamError(f"{path} has no .inter file; give the folder of one MMRec dataset.")
+    if len(found) > 1:
+        raise BecamError(
+            f"{path} has several .inter files ({', '.join(file.name for file in found)}); give "
+            "the path of the one you mean."
+        )
+    return found[0]
+
+
+def _interactions(
+    table: pl.LazyFrame, items: pl.DataFrame, users: pl.DataFrame, inter: Path
+) -> pl.LazyFrame:
+    selected = [pl.col("id").alias("user"), pl.col("id_item").alias("item")]
+    if "timestamp" in columns(table):
+        selected.append(pl.col("timestamp").cast(pl.Float64).cast(pl.Int64))
+    if "x_label" in columns(table):
+        with reading(inter):
+            labels = table.select(pl.col("x_label").unique()).collect()["x_label"].to_list()
+        if not set(labels) <= {"0", "1", "2"}:
+            raise BecamError(
+                f"{inter} has x_label other than 0, 1, 2 (training, validation, test); export it "
+                "again."
+            )
+        selected.append(pl.col("x_label").cast(pl.UInt8).alias("split"))
+    return (
+        table.join(users.lazy(), on="userID", how="left")
+        .join(items.lazy(), on="itemID", how="left", suffix="_item")
+        .select(selected)
+    )
+
+
+def _feature_rows(features: dict[str, Path]) -> int:
+    rows = {}
+    for modality, path in features.items():
+        try:
+            matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            raise BecamError(
+                f"{path} is not a plain array of numbers; save it again with numpy.save as float32."
+            ) from None
+        if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+            raise BecamError(
+                f"{path} holds {matrix.dtype} of shape {matrix.shape}; give one row of numbers "
+                "per item."
+            )
+        rows[modality] = len(matrix)
+    if len(set(rows.values())) > 1:
+        raise BecamError(
+            f"image_feat.npy has {rows['image']} rows and text_feat.npy {rows['text']}; the files "
+            "do not belong together."
+        )
+    return next(iter(rows.values()))
+
+
+def _original_ids(path: Path, key: str, count: int) -> pl.DataFrame:
+    """``key`` (0..count-1) and ``id``: from the mapping file, else the number itself."""
+    numbers = pl.DataFrame({key: np.arange(count, dtype=np.int64)})
+    if not path.is_file():
+        return numbers.with_columns(id=pl.col(key).cast(pl.String))
+    mapping = scan_table(path)
+    require_columns(mapping, (key,), path)
+    others = [name for name in columns(mapping) if name != key]
+    if not others:
+        raise BecamError(f"{path} has no column beside {key}; it should name the original ids.")
+    with reading(path):
+        named = mapping.select(pl.col(key).cast(pl.Int64), id=others[0]).collect()
+    ids = numbers.join(named, on=key, how="left", maintain_order="left")
+    if len(ids) != count or ids["id"].null_count() or ids["id"].n_unique() != count:
+        raise BecamError(
+            f"{path} does not give each {key} from 0 to {count - 1} one id of its own; mend it, or "
+            "remove it to use the numbers as ids."
+        )
+    return ids

@@ -1,0 +1,185 @@
+"""What every recommender promises, and what all of them share: embeddings, content, adapters."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from becam.adapters import Adapter, create_adapter
+from becam.errors import BecamError
+from becam.recommenders.graph import normalised_adjacency
+
+EMBEDDING_DIM = 64
+
+FeaturesMode = Literal["frozen", "trainable"]
+
+
+class Batch(NamedTuple):
+    """Training interactions: ``users`` (B,) and ``items`` (B,), int64."""
+
+    users: Tensor
+    items: Tensor
+
+
+class Recommender(nn.Module, ABC):
+    """ID embeddings and adapted content over the graph of the training interactions.
+
+    Args:
+        n_users: Number of users U.
+        n_items: Number of items I.
+        pairs: Training interactions, (n, 2) int64 of [user, item].
+        features: Content features X_m by modality, each (I, d_m) float32; one or more.
+        adapter: Registered name of the adapter that every modality gets.
+        adapter_config: The adapter's own options.
+        features_mode: ``frozen`` keeps X_m as given; ``trainable`` learns it, as MMRec does.
+        dim: Embedding width d.
+
+    Raises:
+        BecamError: No modality, features that do not match the items, an unknown option.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        pairs: NDArray[np.int64],
+        features: Mapping[str, NDArray[np.float32]],
+        *,
+        adapter: str = "none",
+        adapter_config: Mapping[str, Any] | None = None,
+        features_mode: FeaturesMode = "frozen",
+        dim: int = EMBEDDING_DIM,
+    ) -> None:
+        super().__init__()
+        _check_features(features, n_items)
+        if features_mode not in get_args(FeaturesMode):
+            raise BecamError(
+                f"Features are either {' or '.join(get_args(FeaturesMode))}, not {features_mode!r}."
+            )
+        self.features_mode = features_mode
+        self.modalities = tuple(features)
+        self.user_embedding = nn.Parameter(torch.empty(n_users, dim))
+        self.item_embedding = nn.Parameter(torch.empty(n_items, dim))
+        nn.init.xavier_uniform_(self.user_embedding)
+        nn.init.xavier_uniform_(self.item_embedding)
+        self.features = nn.ModuleDict(
+            {m: _Rows(x, trainable=features_mode == "trainable") for m, x in features.items()}
+        )
+        self.projections = nn.ModuleDict(
+            {m: nn.Linear(x.shape[1], dim) for m, x in features.items()}
+        )
+        self.adapters = nn.ModuleDict(
+            {m: create_adapter(adapter, dim, **(adapter_config or {})) for m in features}
+        )
+        self.adjacency: Tensor
+        self.register_buffer(
+            "adjacency", normalised_adjacency(pairs, n_users, n_items), persistent=False
+        )
+
+    @property
+    def n_users(self) -> int:
+        """Number of users U."""
+        return self.user_embedding.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        """Number of items I."""
+        return self.item_embedding.shape[0]
+
+    def projection(self, modality: str) -> nn.Linear:
+        """P_m, the linear map from content features (d_m) to embeddings (d)."""
+        return cast(nn.Linear, self.projections[modality])
+
+    def adapter(self, modality: str) -> Adapter:
+        """g_m, the adapter of one modality."""
+        return cast(Adapter, self.adapters[modality])
+
+    def projected(self, modality: str, items: Tensor | None = None) -> Tensor:
+        """Content after the projection and before the adapter: f_m = P_m(X_m).
+
+        Args:
+            modality: One of ``modalities``.
+            items: Rows wanted, (B,); all of them when None.
+
+        Returns:
+            (B, d), or (I, d) for all items.
+        """
+        rows: Tensor = self.features[modality](items)
+        return self.projection(modality)(rows)  # type: ignore[no-any-return]
+
+    def content(self, modality: str, items: Tensor | None = None) -> Tensor:
+        """Content after the projection and the adapter: a_m = g_m(f_m, E_i).
+
+        Args:
+            modality: One of ``modalities``.
+            items: Rows wanted, (B,); all of them when None.
+
+        Returns:
+            (B, d), or (I, d) for all items.
+        """
+        ids = self.item_embedding if items is None else take(self.item_embedding, items)
+        return self.adapter(modality)(self.projected(modality, items), ids)  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The loss terms of a batch by name, weighted, so that their sum is what is minimised."""
+
+    @abstractmethod
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """Users (U, d) and items (I, d) whose dot product is the score."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The recommender's own options, as plain values, to build it again."""
+
+
+class _Rows(nn.Module):
+    """A table of content features: a buffer that no checkpoint carries, or a parameter."""
+
+    def __init__(self, values: NDArray[np.float32], *, trainable: bool) -> None:
+        super().__init__()
+        self.rows: Tensor
+        if trainable:
+            # A copy: the array may be a read-only memory map.
+            self.rows = nn.Parameter(torch.tensor(np.asarray(values)))
+        else:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+                rows = torch.from_numpy(np.asarray(values))
+            self.register_buffer("rows", rows, persistent=False)
+
+    def forward(self, items: Tensor | None) -> Tensor:
+        return self.rows if items is None else take(self.rows, items)
+
+
+def take(rows: Tensor, index: Tensor) -> Tensor:
+    """``rows[index]`` for (n, d) and (B,), with a backward that is fast and deterministic on CPU.
+
+    Plain indexing scatters its gradient with atomic adds, in an order that changes between runs.
+    """
+    return nn.functional.embedding(index, rows)
+
+
+def _check_features(features: Mapping[str, NDArray[np.float32]], n_items: int) -> None:
+    if not features:
+        raise BecamError("A recommender needs the content features of at least one modality.")
+    for modality, values in features.items():
+        if values.ndim != 2 or values.shape[0] != n_items:
+            raise BecamError(
+                f"The {modality} features have shape {values.shape} but the dataset has {n_items} "
+                "items: encode the dataset again."
+            )
+        if values.dtype != np.float32:
+            raise BecamError(
+                f"The {modality} features are {values.dtype} and must be float32: encode the "
+                "dataset again."
+            )

@@ -1,0 +1,19 @@
+"""Training: a dataset in, a checkpoint out; and the same metrics again from the checkpoint."""
+
+from becam.training.loop import Epoch, Fitted, fit
+from becam.training.ranking import popularity_metrics, random_metrics, rank_users
+from becam.training.run import train
+from becam.training.scoring import Evaluation, evaluate, rebuild
+
+__all__ = [
+    "Epoch",
+    "Evaluation",
+    "Fitted",
+    "evaluate",
+    "fit",
+    "popularity_metrics",
+    "random_metrics",
+    "rank_users",
+    "rebuild",
+    "train",
+]

@@ -1,0 +1,122 @@
+"""Checkpoint and dataset to metrics: what training stores and ``becam evaluate`` reproduces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from becam.errors import BecamError
+from becam.files import sha256
+from becam.recommenders import Recommender, create_recommender
+from becam.training.loop import rank_model
+from becam.training.ranking import Pairs, UserMetrics, popularity_metrics, random_metrics
+
+if TYPE_CHECKING:
+    from becam.checkpoint import Checkpoint
+    from becam.data.dataset import Dataset, FeatureSet
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Test metrics of a checkpoint computed again, beside what it stored and the baselines."""
+
+    test: dict[str, float]
+    stored: dict[str, float]
+    popularity: dict[str, float]
+    random: dict[str, float]
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the metrics equal the stored ones to the last digit."""
+        return self.test == self.stored
+
+
+def evaluate(checkpoint: Checkpoint, dataset: Dataset) -> Evaluation:
+    """Rebuild the recommender and score the dataset's test interactions with it, on the CPU.
+
+    Args:
+        checkpoint: What training returned or wrote.
+        dataset: The dataset that it was trained on.
+
+    Raises:
+        BecamError: The dataset or its features are not those of the training, or the checkpoint
+            does not fit them.
+    """
+    model = rebuild(checkpoint, dataset)
+    mask_validation = bool(checkpoint.training.get("mask_validation", False))
+    positives, masked = split_for_test(dataset, mask_validation=mask_validation)
+    return Evaluation(
+        test=rank_model(model, positives, masked).mean(),
+        stored=checkpoint.metrics["test"],
+        **baselines(dataset, mask_validation=mask_validation),
+    )
+
+
+def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
+    """The checkpoint's recommender on the graph and features of its dataset, in eval mode.
+
+    Raises:
+        BecamError: As :func:`evaluate`.
+    """
+    trained_on = checkpoint.dataset
+    if dataset.fingerprint != trained_on["fingerprint"]:
+        raise BecamError(
+            f"The checkpoint was trained on dataset {trained_on['name']!r} with fingerprint "
+            f"{trained_on['fingerprint'][:12]}, and {dataset.path} has {dataset.fingerprint[:12]}: "
+            "give the dataset it was trained on."
+        )
+    recorded = checkpoint.training["features"]
+    feature_set = dataset.feature_set(recorded["name"])
+    if (found := feature_hashes(feature_set)) != recorded["sha256"]:
+        differing = [m for m in recorded["sha256"] if found.get(m) != recorded["sha256"][m]]
+        raise BecamError(
+            f"The {' and '.join(differing or found)} features in {feature_set.path} are not those "
+            "of the training: encode them again as then, or train again."
+        )
+    try:
+        model = create_recommender(
+            checkpoint.recommender["name"],
+            dataset.n_users,
+            dataset.n_items,
+            dataset.interactions("train"),
+            load_features(feature_set),
+            **checkpoint.recommender["config"],
+        )
+        model.load_state_dict(checkpoint.state)
+    except (TypeError, RuntimeError) as error:
+        raise BecamError(
+            "The checkpoint's weights do not fit its own configuration: train again."
+        ) from error
+    return model.eval()
+
+
+def split_for_test(dataset: Dataset, *, mask_validation: bool) -> tuple[Pairs, Pairs]:
+    """The test positives and what is never ranked: training and, on request, validation."""
+    train, validation = dataset.interactions("train"), dataset.interactions("validation")
+    masked = np.concatenate([train, validation]) if mask_validation else train
+    return dataset.interactions("test"), masked
+
+
+def baselines(dataset: Dataset, *, mask_validation: bool) -> dict[str, dict[str, float]]:
+    """Test metrics of ``popularity`` and, in expectation, of a ``random`` order."""
+    positives, masked = split_for_test(dataset, mask_validation=mask_validation)
+    popular: UserMetrics = popularity_metrics(
+        dataset.interactions("train"), dataset.n_items, positives, masked
+    )
+    return {
+        "popularity": popular.mean(),
+        "random": random_metrics(dataset.n_items, positives, masked).mean(),
+    }
+
+
+def load_features(feature_set: FeatureSet) -> dict[str, NDArray[np.float32]]:
+    """Every modality's features, memory-mapped."""
+    return {modality: feature_set.load(modality) for modality in feature_set.modalities}
+
+
+def feature_hashes(feature_set: FeatureSet) -> dict[str, str]:
+    """SHA-256 of every modality's feature file as it is now."""
+    return {m: sha256(feature_set.path / f"{m}.npy") for m in feature_set.modalities}

@@ -1,0 +1,213 @@
+"""From checkpoints and a picture to heatmaps, through the public interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+from zoo import make_checkpoint
+
+from becam.attribution import Explainer, explain
+from becam.attribution.encodings import encode_masked
+from becam.errors import BecamError
+
+ITEM = "0007"
+
+
+@pytest.fixture(scope="module")
+def encoder(load):
+    return load("open_clip-vit")
+
+
+@pytest.fixture(scope="module")
+def plain(encoder):
+    return make_checkpoint(encoder)
+
+
+@pytest.fixture(scope="module")
+def befa(encoder):
+    return make_checkpoint(encoder, adapter="befa", seed=1)
+
+
+def test_weights_are_the_cosines_of_the_definition(encoder, befa, picture):
+    """Head and gate written out from the checkpoint's tensors; Eq. 8-10 and Eq. 2."""
+    heatmap = explain(picture, ITEM, befa, randomise=False)
+    pixels, _ = encoder.preprocessing(picture)
+    found = encode_masked(encoder, encoder.target_layer(), pixels)
+    modality = befa.modalities["image"]
+    e = befa.item_embeddings[7]
+    z = found.features @ modality.projection_weight.T + modality.projection_bias
+    state = modality.adapter["state"]
+    h = torch.relu(z @ state["w1.weight"].T + state["w1.bias"])
+    gate = torch.tanh(h @ state["w2.weight"].T + state["w2.bias"])
+    u = torch.relu(e.repeat(4) * gate)
+    out = e * torch.sigmoid(u @ state["w3.weight"].T + state["w3.bias"])
+    weights = cosine_similarity(out, e[None], dim=-1)
+    assert np.allclose(heatmap.weights, weights.numpy(), atol=1e-5)
+    expected = (weights[:, None, None] * found.activation).sum(0)
+    assert np.allclose(heatmap.raw, expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_controls_against_their_definitions(encoder, plain, picture):
+    heatmap = explain(picture, ITEM, plain)
+    controls = heatmap.controls
+    pixels, _ = encoder.preprocessing(picture)
+    found = encode_masked(encoder, encoder.target_layer(), pixels)
+    assert controls.weight_mean == pytest.approx(float(heatmap.weights.mean()), abs=1e-6)
+    assert controls.weight_std == pytest.approx(float(heatmap.weights.std()), abs=1e-6)
+    activation = found.activation.sum(0).numpy()
+    assert controls.correlation_activation == pytest.approx(
+        np.corrcoef(heatmap.raw.ravel(), activation.ravel())[0, 1], abs=1e-5
+    )
+    explainer = Explainer(plain, randomise=False)
+    encodings = explainer.encode(picture)
+    generator = torch.Generator().manual_seed(0)
+    others = [int(i) for i in torch.randperm(30, generator=generator) if i != 7][:20]
+    correlations = []
+    for other in others:
+        (shown,) = explainer.score(encodings, f"0{other:03d}")
+        correlations.append(np.corrcoef(heatmap.raw.ravel(), shown.raw.ravel())[0, 1])
+    assert controls.correlation_others == pytest.approx(np.mean(correlations), abs=1e-4)
+    assert -1 <= controls.correlation_randomised <= 1
+    assert controls.stored_cosine is None
+
+
+def test_the_trap_of_eq_2_after_befa_is_said(befa, plain, picture):
+    """The gate keeps every cosine near one, so the map is the activation: the words must say so."""
+    after = explain(picture, ITEM, befa, randomise=False)
+    before = explain(picture, ITEM, plain, randomise=False)
+    assert after.controls.weight_std < 0.1 * before.controls.weight_std
+    assert after.controls.correlation_activation > 0.99
+    words = " ".join(after.controls.warnings())
+    assert "whatever the target" in words
+    assert "little about this target" in words
+
+
+def test_no_adapter_adds_the_column_before_it(befa, plain, picture):
+    heatmaps = Explainer([plain, befa], no_adapter=True, randomise=False).explain(picture, ITEM)
+    assert [h.options["space"] for h in heatmaps] == ["adapted", "content", "adapted"]
+    assert "no adapter" in heatmaps[1].label
+    e = befa.item_embeddings[7]
+    alone = explain(picture, ITEM, befa, space="content", randomise=False)
+    assert np.array_equal(alone.raw, heatmaps[1].raw)
+    modality = befa.modalities["image"]
+    assert e.shape[0] == modality.projection_weight.shape[0]
+
+
+def test_encodings_are_shared_by_all_checkpoints(encoder, plain, befa, picture, monkeypatch):
+    explainer = Explainer([plain, befa], randomise=False)
+    (engine,) = explainer._engines.values()
+    calls = []
+    original = engine.encoder.encode_image
+    monkeypatch.setattr(
+        engine.encoder, "encode_image", lambda batch: calls.append(len(batch)) or original(batch)
+    )
+    explainer.explain(picture, ITEM)
+    channels = 48
+    assert sum(calls) == channels + 2  # every mask once, the whole picture, a blank one
+    calls.clear()
+    encodings = explainer.encode(picture)
+    calls.clear()
+    explainer.score(encodings, "0001")
+    assert not calls
+
+
+def test_two_encoders_in_one_call(load, picture):
+    vit, cnn = load("open_clip-vit"), load("timm-cnn")
+    maps = Explainer(
+        [make_checkpoint(vit), make_checkpoint(cnn)], randomise=False
+    ).explain(picture, ITEM)
+    assert maps[0].raw.shape == (4, 4)
+    assert maps[1].raw.shape == (3, 3)
+    assert maps[0].full().shape == maps[1].full().shape == (150, 100)
+
+
+def test_user_and_text_targets(encoder, plain, picture):
+    explainer = Explainer(plain, randomise=False)
+    encodings = explainer.encode(picture)
+    (item,) = explainer.score(encodings, ITEM)
+    (user,) = explainer.score(encodings, ITEM, user_id="u3")
+    (text,) = explainer.score(encodings, ITEM, text="a red square")
+    (features,) = encodings.values()
+    t = encoder.encode_text(["a red square"])[0]
+    expected = cosine_similarity(features.real.features, t[None], dim=-1)
+    assert np.allclose(text.weights, expected.numpy(), atol=1e-5)
+    head = plain.head("image")
+    expected = cosine_similarity(
+        head.project(features.real.features), plain.user_embeddings[3][None], dim=-1
+    )
+    assert np.allclose(user.weights, expected.numpy(), atol=1e-5)
+    assert not np.allclose(item.raw, user.raw)
+    assert text.controls.theta is None
+    with pytest.raises(BecamError, match="not both"):
+        explainer.score(encodings, ITEM, user_id="u3", text="x")
+
+
+def test_a_trained_feature_row_that_drifted_is_said(encoder, picture):
+    pixels, _ = encoder.preprocessing(picture)
+    feature = encoder.encode_image(pixels[None])[0]
+    rows = torch.randn(30, encoder.dim, generator=torch.Generator().manual_seed(3))
+    rows[7] = feature * 2
+    same = explain(picture, ITEM, make_checkpoint(encoder, trained=rows), randomise=False)
+    assert same.controls.stored_cosine == pytest.approx(1, abs=1e-5)
+    other = explain(picture, "0008", make_checkpoint(encoder, trained=rows), randomise=False)
+    assert other.controls.stored_cosine < 0.9
+    assert any("trained the item's feature away" in w for w in other.controls.warnings())
+
+
+def test_shuffling_keeps_the_encoder_and_destroys_its_knowledge(load, picture):
+    from becam.attribution.randomise import shuffled
+
+    for name in ("open_clip-vit", "open_clip-resnet", "timm-cnn"):
+        encoder = load(name)
+        pixels, _ = encoder.preprocessing(picture)
+        batch = torch.stack([pixels, pixels.flip(-1)])
+        before = encoder.encode_image(batch)
+        twin = shuffled(encoder, batch)
+        assert torch.equal(encoder.encode_image(batch), before)
+        after = twin.encode_image(batch)
+        assert after.isfinite().all()
+        assert after.std() > 1e-6
+        assert not twin.training
+        for own, other in zip(encoder.parameters(), twin.parameters(), strict=True):
+            assert torch.equal(own.flatten().sort().values, other.flatten().sort().values)
+        assert cosine_similarity(before[0], after[0], dim=-1) < 0.9
+
+
+def test_bad_requests_are_one_sentence(encoder, plain, load, picture, tmp_path):
+    with pytest.raises(BecamError, match="0007") as caught:
+        explain(picture, "7", plain)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(BecamError, match="u3"):
+        Explainer(plain).explain(picture, ITEM, user_id="u33")
+    for option in ("weighting", "space", "masking"):
+        with pytest.raises(BecamError, match="Unknown"):
+            explain(picture, ITEM, plain, **{option: "nonsense"})
+    with pytest.raises(BecamError, match="at least 1"):
+        explain(picture, ITEM, plain, batch_size=0)
+    with pytest.raises(BecamError, match="leave --encoder out"):
+        Explainer(plain, encoder="becam:vit")
+
+
+def test_checkpoint_of_another_encoder(encoder, encoder_files, load, picture):
+    """The features' encoder is unknown, and the one named gives features of another length."""
+    from dataclasses import replace
+
+    _, cnn_weights = encoder_files["timm-cnn"]
+    checkpoint = make_checkpoint(encoder)
+    image = checkpoint.modalities["image"]
+    unknown = replace(checkpoint, modalities={"image": replace(image, encoder={"spec": None})})
+    with pytest.raises(BecamError, match="encoder is unknown"):
+        Explainer(unknown)
+    spec, weights = encoder_files["open_clip-vit"]
+    named = Explainer(unknown, encoder=spec, weights=[weights], randomise=False)
+    assert np.array_equal(
+        named.explain(picture, ITEM)[0].raw,
+        explain(picture, ITEM, checkpoint, randomise=False).raw,
+    )
+    spec, weights = encoder_files["timm-cnn"]
+    with pytest.raises(BecamError, match="trained with another encoder"):
+        Explainer(unknown, encoder=spec, weights=[weights])
+    with pytest.raises(BecamError, match="None of the weights given"):
+        Explainer(checkpoint, weights=[cnn_weights])

@@ -1,0 +1,221 @@
+"""Dataset to checkpoint and back: what a run writes, and that it scores the same again."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planted import planted_dataset
+
+from becam.checkpoint import Checkpoint
+from becam.data.dataset import Dataset
+from becam.errors import BecamError
+from becam.training import evaluate, loop, rebuild, train
+
+QUICK = {"epochs": 3, "warmup": 0, "batch_size": 256, "lr": 1e-2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return planted_dataset(tmp_path_factory.mktemp("planted") / "dataset", features=("a", "b"))
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory):
+    """A finished run's folder."""
+    output = tmp_path_factory.mktemp("runs") / "run"
+    train(dataset, features="a", output=output, **QUICK)
+    return output
+
+
+@pytest.mark.parametrize("adapter", ["none", "befa"])
+@pytest.mark.parametrize("mode", ["frozen", "trainable"])
+@pytest.mark.parametrize("mask_validation", [False, True])
+def test_a_checkpoint_scores_the_same_again_to_the_digit(
+    dataset, tmp_path, adapter, mode, mask_validation
+):
+    train(
+        dataset,
+        features="a",
+        adapter=adapter,
+        features_mode=mode,
+        mask_validation=mask_validation,
+        output=tmp_path / "run",
+        **QUICK,
+    )
+    checkpoint = Checkpoint.load(tmp_path / "run")
+    result = evaluate(checkpoint, dataset)
+    assert result.test == checkpoint.metrics["test"]
+    assert result.reproduced
+    assert any("features" in k for k in checkpoint.state) == (mode == "trainable")
+
+
+def test_it_learns_the_planted_taste(dataset):
+    checkpoint = train(dataset, features="a", **QUICK | {"epochs": 30})
+    result = evaluate(checkpoint, dataset)
+    assert result.test["recall@20"] > 1.2 * result.popularity["recall@20"]
+    assert result.popularity["recall@20"] > 0
+
+
+def test_the_head_is_what_the_recommender_trained(dataset, run):
+    checkpoint = Checkpoint.load(run)
+    model = rebuild(checkpoint, dataset)
+    features = dataset.feature_set("a")
+    for modality in ("image", "text"):
+        head, x = checkpoint.head(modality), torch.tensor(np.array(features.load(modality)))
+        torch.testing.assert_close(head.project(x), model.projected(modality))
+        torch.testing.assert_close(head(x, checkpoint.item_embeddings), model.content(modality))
+
+
+def test_what_a_run_writes(dataset, run):
+    assert {p.name for p in run.iterdir()} == {
+        "befa.pt",
+        "config.json",
+        "metrics.json",
+        "metrics.jsonl",
+        "tensorboard",
+    }
+    checkpoint = Checkpoint.load(run)
+    assert checkpoint.item_ids == dataset.item_ids
+    assert checkpoint.user_ids == dataset.user_ids
+    assert checkpoint.dataset == {"name": "planted", "fingerprint": dataset.fingerprint}
+    assert checkpoint.modalities["image"].encoder == {"spec": "test"}
+    config = json.loads((run / "config.json").read_text())
+    assert config["befa_ratio"] == 4
+    assert config["features"] == "a"
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"] == checkpoint.metrics["test"]
+    assert set(metrics["baselines"]) == {"popularity", "random"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["number"] for line in lines] == [1, 2, 3]
+    best = max(lines, key=lambda line: line["validation"]["recall@20"])
+    assert best["number"] == metrics["epoch"]
+    assert best["validation"] == metrics["validation"]
+
+
+def test_tensorboard_reads_every_epoch(run):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert {"loss/total", "loss/reconstruction"} <= set(events.Tags()["scalars"])
+    values = [event.value for event in events.Scalars("validation/recall@20")]
+    assert values == pytest.approx([line["validation"]["recall@20"] for line in lines])
+
+
+def test_one_line_an_epoch_in_a_log(dataset, capsys):
+    train(dataset, features="a", **QUICK)
+    lines = capsys.readouterr().err.splitlines()
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert all("regularisation" in line and "recall@20" in line for line in epochs)
+
+
+def test_a_table_on_a_terminal(dataset, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    train(dataset, features="a", **QUICK)
+    shown = capsys.readouterr().err
+    assert "best validation recall@20" in shown
+    assert "image to item" in shown
+
+
+def test_same_seed_same_checkpoint(dataset):
+    first, second = (train(dataset, features="a", seed=4, **QUICK) for _ in range(2))
+    assert first.metrics == second.metrics
+    assert all(torch.equal(first.state[k], second.state[k]) for k in first.state)
+
+
+def test_an_earlier_run_is_kept_unless_told_otherwise(dataset, run, tmp_path):
+    before = (run / "befa.pt").read_bytes()
+    with pytest.raises(BecamError, match="--overwrite"):
+        train(dataset, features="a", output=run, **QUICK)
+    assert (run / "befa.pt").read_bytes() == before
+    mine = tmp_path / "mine"
+    shutil.copytree(run, mine)
+    (mine / "notes.txt").write_text("keep me")
+    train(dataset, features="a", output=mine, overwrite=True, **QUICK | {"epochs": 1})
+    assert (mine / "notes.txt").read_text() == "keep me"
+    assert len((mine / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_refused_run_clears_nothing(dataset, run, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(run, mine)
+    with pytest.raises(BecamError, match="ratio"):
+        train(dataset, features="a", befa_ratio=5.5, output=mine, overwrite=True, **QUICK)
+    assert (mine / "befa.pt").exists()
+
+
+def test_ctrl_c_writes_the_best_so_far(dataset, tmp_path, monkeypatch):
+    calls = iter(range(10))
+
+    def rank(*args):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    real = loop.rank_model
+    monkeypatch.setattr(loop, "rank_model", rank)
+    train(dataset, features="a", output=tmp_path / "run", **QUICK | {"epochs": 9})
+    checkpoint = Checkpoint.load(tmp_path / "run")
+    assert checkpoint.training["stopped"] == "interrupted"
+    assert checkpoint.metrics["epoch"] in (1, 2)
+    assert evaluate(checkpoint, dataset).reproduced
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"patience": 0},
+        {"warmup": -1},
+        {"dropout": 1.5},
+        {"adapter": "bfea"},
+        {"model": "bm4"},
+        {"features": "c"},
+        {"features": None},  # two sets, none named
+        {"features_mode": "melted"},
+        {"befa_variant": "paper"},
+        {"device": "abacus"},
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_one_sentence_and_writes_nothing(dataset, tmp_path, options):
+    with pytest.raises(BecamError):
+        train(dataset, **{"features": "a", "output": tmp_path / "run", **QUICK, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_dataset_is_refused(run, tmp_path):
+    other = planted_dataset(tmp_path / "other", seed=1, features=("a",))
+    with pytest.raises(BecamError, match="fingerprint"):
+        evaluate(Checkpoint.load(run), other)
+
+
+def test_other_features_are_refused(dataset, run, tmp_path):
+    shutil.copytree(dataset.path, tmp_path / "copy")
+    copy = Dataset.open(tmp_path / "copy")
+    assert evaluate(Checkpoint.load(run), copy).reproduced
+    shutil.copy(copy.path / "features/b/text.npy", copy.path / "features/a/text.npy")
+    with pytest.raises(BecamError, match="text features"):
+        evaluate(Checkpoint.load(run), copy)
+
+
+def test_weights_that_do_not_fit_are_refused(dataset, run):
+    checkpoint = Checkpoint.load(run)
+    state = {k: v for k, v in checkpoint.state.items() if k != "predictor.weight"}
+    with pytest.raises(BecamError, match="do not fit"):
+        evaluate(replace(checkpoint, state=state), dataset)
+
+
+def test_changed_metrics_do_not_pass_as_reproduced(dataset, run):
+    checkpoint = Checkpoint.load(run)
+    test = checkpoint.metrics["test"]
+    test["recall@20"] = float(np.nextafter(test["recall@20"], 1))
+    assert not evaluate(checkpoint, dataset).reproduced
