@@ -29,7 +29,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         BecamError: the operating system refused the write (no space, no permission, ...).
     """
     path = Path(path)
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}{PARTIAL_SUFFIX}-", suffix=path.suffix
@@ -56,7 +56,7 @@ def atomic_dir(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     path = Path(path)
     if path.exists() and not overwrite:
         raise BecamError(f"{path} already exists; choose another output or pass --overwrite.")
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stem = f".{path.name}{PARTIAL_SUFFIX}-"
         for leftover in path.parent.glob(f"{stem}*"):
@@ -86,7 +86,12 @@ def sha256(path: str | Path) -> str:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a write below ``path`` into one sentence.
+
+    Raises:
+        BecamError: no space, no permission, a read-only disk.
+    """
     try:
         yield
     except OSError as error:

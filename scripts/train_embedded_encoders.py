@@ -16,6 +16,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -159,9 +160,28 @@ def batches(
             yield np.sort(order[start : start + size])
 
 
-def short_text(spec: SceneSpec, rng: np.random.Generator) -> str:
-    """The product alone, as a phrase or in a shop's words."""
-    return phrase(spec.product, rng) if rng.random() < 0.6 else item_text(spec, rng)
+@dataclass(frozen=True)
+class ProductText:
+    """A text about a product, and what it says of it; None is left open."""
+
+    text: str
+    type: str
+    colour: str | None
+    pattern: str | None
+
+
+def product_text(spec: SceneSpec, rng: np.random.Generator) -> ProductText:
+    """The product alone: a phrase, a shop's words, or only some of its attributes."""
+    product = spec.product
+    choice = rng.random()
+    if choice < 0.6:
+        text = phrase(product, rng) if choice < 0.35 else item_text(spec, rng)
+        return ProductText(text, product.type, product.colour, product.pattern)
+    colour = product.colour if 0.7 <= choice < 0.85 else None
+    pattern = product.pattern if choice >= 0.85 else None
+    shown = {None: None, "solid": "plain"}.get(pattern, pattern)
+    text = " ".join(word for word in ("a", colour, shown, product.type) if word)
+    return ProductText(text, product.type, colour, pattern)
 
 
 # Training -----------------------------------------------------------------------------------
@@ -202,16 +222,16 @@ def train(options: argparse.Namespace, pool: NDArray[np.uint8]) -> None:
                 device,
             )
             long = trimmed(tokenize([caption(spec, rng) for spec in chosen_specs])).to(device)
-            short = trimmed(tokenize([short_text(spec, rng) for spec in chosen_specs])).to(device)
+            about = [product_text(spec, rng) for spec in chosen_specs]
+            short = trimmed(tokenize([text.text for text in about])).to(device)
             with autocast(device, precision):
                 image = F.normalize(model.encode_image(pixels).float(), dim=-1)
                 caption_features = F.normalize(encode_trimmed(model, long).float(), dim=-1)
                 product_features = F.normalize(encode_trimmed(model, short).float(), dim=-1)
             scale = model.logit_scale.exp()
             loss = info_nce(image, caption_features, scale)
-            loss = loss + info_nce(
-                image, product_features, scale, same_product(chosen_specs, device)
-            )
+            ignore = also_true(chosen_specs, about).to(device)
+            loss = loss + info_nce(image, product_features, scale, ignore)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -313,12 +333,15 @@ def normalised(images: NDArray[np.uint8], device: torch.device) -> Tensor:
     return (pixels - mean) / std
 
 
-def same_product(specs: list[SceneSpec], device: torch.device) -> Tensor:
-    """(B, B): other pairs that show the same product and so are no negatives."""
-    ids = {product: number for number, product in enumerate({spec.product for spec in specs})}
-    product = torch.tensor([ids[spec.product] for spec in specs], device=device)
-    same = product[:, None] == product[None]
-    return same.fill_diagonal_(False)
+def also_true(specs: list[SceneSpec], texts: list[ProductText]) -> Tensor:
+    """(B, B): text j is true of image i too though it was written for j: no negative pair."""
+    true = np.ones((len(specs), len(specs)), dtype=bool)
+    for field in ("type", "colour", "pattern"):
+        shown = np.array([getattr(spec.product, field) for spec in specs])[:, None]
+        said = np.array([getattr(text, field) or "" for text in texts])[None]
+        true &= (said == "") | (said == shown)
+    np.fill_diagonal(true, False)
+    return torch.from_numpy(true)
 
 
 def info_nce(image: Tensor, text: Tensor, scale: Tensor, ignore: Tensor | None = None) -> Tensor:

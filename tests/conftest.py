@@ -48,3 +48,21 @@ def picture() -> Image.Image:
     base = np.stack([np.sin(x / 9), np.cos(y / 13), np.sin((x + y) / 21)], -1) * 90 + 128
     base[40:90, 30:70] = (220, 40, 60)
     return Image.fromarray(np.clip(base + rng.normal(0, 8, base.shape), 0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capfd):
+    """Run ``becam ARGS`` in this process: exit status, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        from becam.cli import main
+
+        monkeypatch.setattr("sys.argv", ["becam", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        output, errors = capfd.readouterr()
+        code = left.value.code
+        return (code if isinstance(code, int) else 0 if code is None else 1), output, errors
+
+    return run

@@ -15,7 +15,7 @@ TASTES = 5
 def planted_dataset(
     path: Path, *, n_users=150, n_items=60, width=12, seed=0, features=("plain",)
 ) -> Dataset:
-    """Write a dataset folder: users of a taste buy items of it; features show the taste, noisily."""
+    """Write a dataset folder: users buy to their taste, and features show an item's, noisily."""
     rng = np.random.default_rng(seed)
     user_taste = rng.integers(TASTES, size=n_users)
     item_taste = np.arange(n_items) % TASTES

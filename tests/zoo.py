@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import torch
@@ -88,4 +90,20 @@ def make_checkpoint(
         metrics={"epoch": 1, "validation": {}, "test": {}},
         dataset={"name": "zoo", "fingerprint": "0"},
         training={},
+    )
+
+
+def huge_png(path: Path, width: int, height: int) -> None:
+    """A valid PNG header of a huge picture; no decoder should ever get to its missing pixels."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
     )

@@ -58,7 +58,7 @@ class Heatmap:
             "label": self.label,
             "target": self.target,
             "options": self.options,
-            "geometry": asdict(self.geometry),
+            "geometry": {**asdict(self.geometry), "box": list(self.geometry.box)},
             "map": {
                 "rows": self.raw.shape[0],
                 "columns": self.raw.shape[1],

@@ -133,7 +133,7 @@ def explain(
         precision=precision,
     )
     heatmaps = explainer.explain(picture, item_id, user_id=user_id, text=text)
-    save_explanation(output, picture, heatmaps, title=f"{image.name}: item {item_id}")
+    save_explanation(output, picture, heatmaps, title=f"{image.name}\nitem {item_id}")
     for number, heatmap in enumerate(heatmaps):
         suffix = f".{number}.npz" if len(heatmaps) > 1 else ".npz"
         heatmap.save(output.with_suffix(suffix))

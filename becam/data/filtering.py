@@ -23,8 +23,8 @@ def filter_interactions(
     """Interactions of the k-core whose items have readable pictures.
 
     Only pictures of items in the core are decoded; where some cannot be, their items leave and the
-    core is taken again, until nothing changes. Users whose rows in the source's own split are all
-    for validation and test leave too.
+    core is taken again: it can only shrink, so all that is left by then has been decoded. Users
+    whose rows in the source's own split are all for validation and test leave too.
 
     Returns:
         The rows that stay, and numbers of interactions and items that left, by reason.
@@ -35,7 +35,6 @@ def filter_interactions(
     users, items = coded.rows["user"].to_numpy(), coded.rows["item"].to_numpy()
     labels = coded.rows["split"].to_numpy() if "split" in coded.rows.columns else None
     rows = np.arange(len(users))
-    unchecked = np.full(len(raw.items), raw.needs_pictures)
     dropped: Counter[str] = Counter()
 
     def keep(mask: NDArray[np.bool_], reason: str) -> bool:
@@ -44,32 +43,34 @@ def filter_interactions(
         rows = rows[mask]
         return not mask.all()
 
-    while len(rows):
-        keep(k_core(users[rows], items[rows], user_core, item_core), "outside the k-core")
-        if labels is not None:
-            trained = np.zeros(len(coded.users), dtype=bool)
-            trained[users[rows[labels[rows] == TRAIN]]] = True
-            if keep(trained[users[rows]], "of users without training rows"):
-                continue
-        new = np.flatnonzero(unchecked & _present(items[rows], len(unchecked)))
-        if not len(new):
-            break
-        readable = np.ones(len(unchecked), dtype=bool)
-        readable[new] = pictures.readable(
-            [_path(raw, name) for name in raw.items["image"].gather(new)]
+    def shrink() -> None:
+        changed = True
+        while changed and len(rows):
+            keep(k_core(users[rows], items[rows], user_core, item_core), "outside the k-core")
+            changed = labels is not None and keep(
+                _trained(users[rows], labels[rows]), "of users without training rows"
+            )
+
+    shrink()
+    if raw.needs_pictures and len(rows):
+        shown = np.unique(items[rows])
+        readable = np.zeros(len(raw.items), dtype=bool)
+        readable[shown] = pictures.readable(
+            [_path(raw, name) for name in raw.items["image"].gather(shown)]
         )
-        unchecked[new] = False
-        dropped["items with an unreadable picture"] += int((~readable).sum())
-        keep(readable[items[rows]], "with an item with an unreadable picture")
+        dropped["items with an unreadable picture"] = int((~readable[shown]).sum())
+        if keep(readable[items[rows]], "with an item with an unreadable picture"):
+            shrink()
     if not len(rows):
         raise _nothing_left(coded, raw, user_core, item_core)
     return coded.rows[rows], dict(dropped)
 
 
-def _present(items: NDArray[np.uint32], count: int) -> NDArray[np.bool_]:
-    present = np.zeros(count, dtype=bool)
-    present[items] = True
-    return present
+def _trained(users: NDArray[np.uint32], labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which rows are of users with a training row."""
+    rows = np.bincount(users[labels == TRAIN], minlength=int(users.max(initial=0)) + 1)
+    trained: NDArray[np.bool_] = (rows > 0)[users]
+    return trained
 
 
 def _path(raw: Raw, name: str) -> Path:

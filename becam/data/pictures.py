@@ -52,13 +52,14 @@ def readable(paths: Sequence[Path]) -> NDArray[np.bool_]:
     """Which pictures ``becam.images.read_image`` would read; decoded in threads, with progress."""
     result = np.zeros(len(paths), dtype=bool)
     workers = min(_WORKERS, os.cpu_count() or 1)
-    with (
-        bar(desc="checking pictures", total=len(paths), unit="pic") as progress,
-        ThreadPoolExecutor(workers) as pool,
-    ):
-        for number, good in enumerate(pool.map(is_readable, paths)):
-            result[number] = good
-            progress.update()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        with bar(desc="checking pictures", total=len(paths), unit="pic") as progress:
+            for number, good in enumerate(pool.map(is_readable, paths)):
+                result[number] = good
+                progress.update()
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for all the others
     return result
 
 

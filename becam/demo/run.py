@@ -27,7 +27,8 @@ from becam.evaluation.localisation import area_shares, energy_shares
 from becam.figures.overlay import overlay
 from becam.images import read_image
 from becam.progress import track
-from becam.training import baselines, train
+from becam.training import train
+from becam.training.scoring import baselines
 
 N_ITEMS = 600
 N_USERS = 1500
@@ -191,7 +192,7 @@ def _mean(shares: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _ranking_rows(dataset: Dataset, checkpoints: list[Checkpoint]) -> list[dict[str, object]]:
-    floors = baselines(dataset)
+    floors = baselines(dataset, mask_validation=False)
     results = {
         "random": floors["random"],
         "popularity": floors["popularity"],

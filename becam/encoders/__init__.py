@@ -104,10 +104,10 @@ def _load_embedded(
 
     if weights is not None or spec.tag or spec.options:
         raise BecamError(f"becam:{spec.name} carries its own weights; give its name alone.")
-    model, tokenizer, _ = load_embedded(spec.name)
+    model, tokenizer, built = load_embedded(spec.name)
     with as_file(weights_resource(spec.name)) as path:
         record = EncoderRecord(str(spec), weights_sha256=sha256(path))
-    return OpenClipEncoder(model, tokenizer, record)
+    return OpenClipEncoder(model, tokenizer, built["preprocess_cfg"], record)
 
 
 _LOADERS: dict[str, Loader] = {

@@ -34,13 +34,19 @@ class OpenClipEncoder(Encoder):
 
     has_text = True
 
-    def __init__(self, model: Any, tokenizer: Tokenizer, record: EncoderRecord) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        preprocessing: dict[str, Any],
+        record: EncoderRecord,
+    ) -> None:
         super().__init__()
         self.model: Any = model
         self.vision: nn.Module = model.visual
         self.tokenizer = tokenizer
         self.record = record
-        self.preprocessing = _preprocessing(open_clip.get_model_preprocess_cfg(model))
+        self.preprocessing = _preprocessing(preprocessing)
         self.freeze()
         self.dim = int(self.encode_text(["x"]).shape[-1])
 
@@ -124,7 +130,8 @@ def load_open_clip(
         config,
     )
     model = _from_file(name, weights) if weights else _from_hub(name, spec)
-    return OpenClipEncoder(model, open_clip.get_tokenizer(name), record)
+    preprocessing = open_clip.get_model_preprocess_cfg(model)
+    return OpenClipEncoder(model, open_clip.get_tokenizer(name), preprocessing, record)
 
 
 def _from_file(name: str, weights: Path) -> Any:

@@ -25,22 +25,23 @@ _MAX_ASPECT = 2.2
 
 
 def explanation_figure(
-    picture: Image.Image, heatmaps: Sequence[Heatmap], *, title: str = "", colormap: str = COLORMAP
+    picture: Image.Image,
+    heatmaps: Sequence[Heatmap],
+    *,
+    title: str = "picture",
+    colormap: str = COLORMAP,
 ) -> Figure:
     """One column for the picture and one for each heatmap: overlay, colour bar, controls."""
     aspect = min(max(picture.height / picture.width, 1 / _MAX_ASPECT), _MAX_ASPECT)
     columns = 1 + len(heatmaps)
-    head = 0.5 if title else 0.15
-    height = _COLUMN_INCHES * aspect + _TEXT_INCHES + head
+    height = _COLUMN_INCHES * aspect + _TEXT_INCHES
     figure = Figure(figsize=(_COLUMN_INCHES * columns, height), layout="constrained")
-    if title:
-        figure.suptitle(title, fontsize=11)
     grid = figure.add_gridspec(
         2, columns, height_ratios=[_COLUMN_INCHES * aspect + 0.6, _TEXT_INCHES - 0.4]
     )
     axes = figure.add_subplot(grid[0, 0])
     axes.imshow(picture.copy() if max(picture.size) <= 1024 else _thumbnail(picture))
-    axes.set_title("picture", fontsize=9)
+    axes.set_title(title, fontsize=9)
     axes.axis("off")
     for column, heatmap in enumerate(heatmaps, start=1):
         axes = figure.add_subplot(grid[0, column])
@@ -75,7 +76,11 @@ def check_format(path: str | Path) -> None:
 
 
 def save_explanation(
-    path: str | Path, picture: Image.Image, heatmaps: Sequence[Heatmap], *, title: str = ""
+    path: str | Path,
+    picture: Image.Image,
+    heatmaps: Sequence[Heatmap],
+    *,
+    title: str = "picture",
 ) -> None:
     """Write the sheet in the format that the suffix of ``path`` names (PNG, PDF, SVG)."""
     figure = explanation_figure(picture, heatmaps, title=title)

@@ -47,7 +47,7 @@ def overlay(
     # Colours of the picture would be read as heat: half of them goes.
     muted = 0.5 * base + 0.5 * grey[..., None]
     colours = matplotlib.colormaps[colormap](heat)[..., :3].astype(np.float32) * 255.0
-    alpha = (opacity * heat**0.6)[..., None]
+    alpha = (opacity * heat)[..., None]
     blended = (1 - alpha) * muted + alpha * colours
     blended[unseen] = _hatched(grey, unseen)
     return Image.fromarray(np.clip(blended, 0, 255).astype(np.uint8))

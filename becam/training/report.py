@@ -120,6 +120,8 @@ def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
             for name, value in epoch.loss.items():
                 writer.add_scalar(f"loss/{name}", value, epoch.number)
             for name, value in epoch.validation.items():
-                writer.add_scalar(f"validation/{name}", value, epoch.number)
+                # TensorBoard's tags know no @.
+                tag = f"validation/{name.replace('@', '_at_')}"
+                writer.add_scalar(tag, value, epoch.number)
 
         yield write

@@ -115,9 +115,9 @@ def test_encodings_are_shared_by_all_checkpoints(encoder, plain, befa, picture, 
 
 def test_two_encoders_in_one_call(load, picture):
     vit, cnn = load("open_clip-vit"), load("timm-cnn")
-    maps = Explainer(
-        [make_checkpoint(vit), make_checkpoint(cnn)], randomise=False
-    ).explain(picture, ITEM)
+    maps = Explainer([make_checkpoint(vit), make_checkpoint(cnn)], randomise=False).explain(
+        picture, ITEM
+    )
     assert maps[0].raw.shape == (4, 4)
     assert maps[1].raw.shape == (3, 3)
     assert maps[0].full().shape == maps[1].full().shape == (150, 100)

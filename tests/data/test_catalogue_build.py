@@ -135,3 +135,16 @@ def test_overwrite_replaces(tmp_path):
     build_catalogue(folder, n_items=2, n_users=2, seed=1, image_size=48, overwrite=True)
     assert not (folder / "stale").exists()
     assert len(rows(folder / "items.csv")) == 2
+
+
+def test_the_csv_source_reads_it(catalogue, tmp_path):
+    from becam.data.preparation import prepare_dataset
+
+    dataset = prepare_dataset("csv", catalogue, tmp_path / "dataset", k_core=2)
+    texts = {item["item_id"]: item["text"] for item in rows(catalogue / "items.csv")}
+    assert dataset.n_users == SHAPE["n_users"]
+    assert dataset.n_items > 0.7 * SHAPE["n_items"]
+    for index, item in enumerate(dataset.item_ids):
+        assert dataset.image_path(index).samefile(catalogue / "images" / f"{item}.jpg")
+        assert dataset.items["text"][index] == texts[item]
+        assert dataset.items["category"][index] in texts[item].lower()

@@ -12,6 +12,7 @@ from rawdata import (
     pairs_of,
     random_purchases,
     write_hm,
+    write_picture,
     write_truncated_picture,
 )
 
@@ -55,15 +56,12 @@ def test_every_interaction_is_accounted_for(tmp_path):
     write_truncated_picture(tmp_path / "hm" / "images" / "000" / f"{ARTICLES[4]}.jpg")
     manifest = prepare_dataset("hm", tmp_path / "hm", tmp_path / "out", k_core=3).manifest
     dropped = {
-        reason: count
-        for reason, count in manifest.dropped.items()
-        if "interactions" in reason
+        reason: count for reason, count in manifest.dropped.items() if "interactions" in reason
     }
     assert sum(dropped.values()) + manifest.counts["interactions"] == len(purchases)
     assert dropped["interactions with an item the items lack"] == 1
     assert dropped["interactions without a known user"] == 1
-    pictureless = sum(article in ARTICLES[:3] for _, article, _ in purchases) - 0
-    # The purchase without a customer had left before.
+    pictureless = sum(article in ARTICLES[:3] for _, article, _ in purchases)
     assert dropped["interactions with an item without a picture"] == pictureless
     assert manifest.dropped["items without a picture"] == 3
     assert manifest.dropped["items with an unreadable picture"] == 1
@@ -95,10 +93,7 @@ def test_ids_robbed_of_their_zeros_get_them_back(tmp_path):
     write_hm(
         tmp_path / "hm", [(hm_customer(5), "108775044", "2020-09-16")], ["108775044"], pictures=[]
     )
-    write_hm_pictures = tmp_path / "hm" / "images" / "010" / "0108775044.jpg"
-    from rawdata import write_picture
-
-    write_picture(write_hm_pictures)
+    write_picture(tmp_path / "hm" / "images" / "010" / "0108775044.jpg")
     dataset = prepare_dataset("hm", tmp_path / "hm", tmp_path / "out", k_core=1)
     assert dataset.item_ids == ["0108775044"]
 
@@ -132,11 +127,6 @@ def break_encoding(folder):
     path.write_bytes(path.read_bytes() + b"2020-02-01,caf\xe9,0000000001,0.1,2\n")
 
 
-def break_rows(folder):
-    with open(folder / "transactions_train.csv", "a") as stream:
-        stream.write("2020-02-01,a,0000000001,0.1,2,surplus,fields\n")
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -146,7 +136,6 @@ def break_rows(folder):
         (break_header, "no column detail_desc .*description"),
         (break_dates, "transactions_train.csv cannot be read as a table"),
         (break_encoding, "not UTF-8"),
-        (break_rows, "transactions_train.csv cannot be read as a table"),
     ],
 )
 def test_damaged_files_are_one_sentence(tmp_path, damage, message):

@@ -73,9 +73,7 @@ def test_without_mappings_the_numbers_are_the_ids_in_numeric_order(tmp_path):
 
 def test_another_split_and_a_core_can_be_chosen(tmp_path):
     write_mmrec(tmp_path / "small")
-    dataset = prepare_dataset(
-        "mmrec", tmp_path / "small", tmp_path / "out", split="time", k_core=2
-    )
+    dataset = prepare_dataset("mmrec", tmp_path / "small", tmp_path / "out", split="time", k_core=2)
     assert dataset.manifest.split == {"scheme": "time", "seed": 0}
     # The 2-core: B000 and B001, B003 with A00 and A01 (A02 and B004, A10 unravel).
     assert dataset.user_ids == ["A00", "A01"]
@@ -150,3 +148,12 @@ def test_damaged_files_are_one_sentence(tmp_path, damage, message):
     with pytest.raises(BecamError, match=message):
         prepare_dataset("mmrec", tmp_path / "small", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_core_is_taken_again_when_users_without_training_rows_leave(tmp_path):
+    rows = [(u, i, 0, 0) for u in (0, 1) for i in (0, 1)]
+    rows += [(0, 2, 0, 0), (2, 2, 0, 1), (2, 0, 0, 2)]  # user 2 alone keeps item 2 in the 2-core
+    write_mmrec(tmp_path / "small", rows)
+    dataset = prepare_dataset("mmrec", tmp_path / "small", tmp_path / "out", k_core=2)
+    assert dataset.item_ids == ["B000", "B001"]
+    assert dataset.user_ids == ["A00", "A01"]

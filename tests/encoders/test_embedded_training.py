@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from becam.data.catalogue.attributes import COLOURS, PATTERNS, SceneSpec, Thing
+from becam.data.catalogue.captions import pattern_words
 from becam.encoders.embedded.load import build, load_files
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_embedded_encoders.py"
@@ -78,10 +80,41 @@ def test_info_nce_is_the_mean_of_both_cross_entropies(script):
     assert found.item() == pytest.approx((np.mean(rows) + np.mean(columns)) / 2)
 
 
-def test_pairs_with_the_same_product_are_no_negatives(script):
-    specs = [script.scene(0, index) for index in (0, 1, 0)]
-    same = script.same_product(specs, torch.device("cpu"))
-    assert same.tolist() == [[False, False, True], [False, False, False], [True, False, False]]
+def test_a_text_that_is_true_of_another_picture_is_no_negative_for_it(script):
+    specs = [
+        SceneSpec(Thing("dress", "red", "striped"), "park"),
+        SceneSpec(Thing("dress", "red", "dotted"), "street"),
+        SceneSpec(Thing("mug", "red", "striped"), "park"),
+    ]
+    texts = [
+        script.ProductText("a red striped dress", "dress", "red", "striped"),
+        script.ProductText("a dress", "dress", None, None),
+        script.ProductText("a red mug", "mug", "red", None),
+    ]
+    assert script.also_true(specs, texts).tolist() == [
+        [False, True, False],
+        [False, False, False],
+        [False, False, False],
+    ]
+
+
+def test_product_texts_say_what_they_claim(script):
+    rng = np.random.default_rng(0)
+    open_colour = open_pattern = 0
+    for index in range(300):
+        spec = script.scene(1, index)
+        about = script.product_text(spec, rng)
+        said = set(about.text.lower().replace(".", "").replace(",", "").split())
+        assert about.type == spec.product.type
+        assert about.type in said
+        assert about.colour in (None, spec.product.colour)
+        assert said & set(COLOURS) == ({about.colour} if about.colour else set())
+        patterns = {p for p in PATTERNS if said & set(pattern_words(p))}
+        assert patterns == ({about.pattern} if about.pattern else set())
+        open_colour += about.colour is None
+        open_pattern += about.pattern is None
+    assert open_colour > 30
+    assert open_pattern > 30
 
 
 def test_learning_rate_rises_and_falls(script):

@@ -52,8 +52,29 @@ def test_a_checkpoint_scores_the_same_again_to_the_digit(
     assert any("features" in k for k in checkpoint.state) == (mode == "trainable")
 
 
+def test_validation_is_masked_at_test_on_request_alone(dataset):
+    plain, masked = (
+        train(dataset, features="a", mask_validation=mask, **QUICK) for mask in (False, True)
+    )
+    assert plain.metrics["validation"] == masked.metrics["validation"]
+    users, items = (x.detach() for x in rebuild(plain, dataset).embeddings())
+    scores = users @ items.T
+    hits = {False: [], True: []}
+    for user, positive in dataset.interactions("test"):
+        for mask, found in hits.items():
+            own = scores[user].clone()
+            for split in ("train", "validation")[: 1 + mask]:
+                seen = dataset.interactions(split)
+                own[seen[seen[:, 0] == user, 1]] = -torch.inf
+            found.append(positive in own.topk(20).indices)
+    # One test item a user: Recall@20 is the share of hits.
+    assert plain.metrics["test"]["recall@20"] == pytest.approx(np.mean(hits[False]))
+    assert masked.metrics["test"]["recall@20"] == pytest.approx(np.mean(hits[True]))
+    assert plain.metrics["test"] != masked.metrics["test"]
+
+
 def test_it_learns_the_planted_taste(dataset):
-    checkpoint = train(dataset, features="a", **QUICK | {"epochs": 30})
+    checkpoint = train(dataset, features="a", **QUICK | {"epochs": 12})
     result = evaluate(checkpoint, dataset)
     assert result.test["recall@20"] > 1.2 * result.popularity["recall@20"]
     assert result.popularity["recall@20"] > 0
@@ -101,7 +122,7 @@ def test_tensorboard_reads_every_epoch(run):
     events.Reload()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {"loss/total", "loss/reconstruction"} <= set(events.Tags()["scalars"])
-    values = [event.value for event in events.Scalars("validation/recall@20")]
+    values = [event.value for event in events.Scalars("validation/recall_at_20")]
     assert values == pytest.approx([line["validation"]["recall@20"] for line in lines])
 
 

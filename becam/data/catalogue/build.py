@@ -132,7 +132,9 @@ def _write_pictures(
         list(zip(item_ids, scenes, strict=True)), desc="Drawing pictures", unit="picture"
     ):
         drawn = render(spec, size)
-        Image.fromarray(drawn.image).save(folder / "images" / f"{item}.jpg", quality=93, subsampling=0)
+        Image.fromarray(drawn.image).save(
+            folder / "images" / f"{item}.jpg", quality=93, subsampling=0
+        )
         mask = Image.fromarray(drawn.labels)
         mask.putpalette(palette)
         mask.save(folder / "masks" / f"{item}.png", optimize=True)
