@@ -18,8 +18,7 @@ from becam.data.dataset import (
     read_features_record,
 )
 from becam.errors import BecamError
-from becam.files import disk_errors
-from becam.files import atomic_file, sha256
+from becam.files import atomic_file, disk_errors, sha256
 
 _FLOAT = np.dtype("<f4")
 
