@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from zoo import RESNET_CONFIG, VIT_CONFIG, save_open_clip, save_timm
 
 from becam.encoders import load_encoder
 from becam.encoders.base import Encoder
+
+# The models of these tests are so small that a second thread only waits for the first.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

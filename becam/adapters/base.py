@@ -16,6 +16,10 @@ class Adapter(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    """What options and checkpoints call it."""
+
+    title: ClassVar[str]
+    """What figures call it."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -35,6 +35,7 @@ class BeFA(Adapter):
     """
 
     name: ClassVar[str] = "befa"
+    title: ClassVar[str] = "BeFA"
 
     def __init__(
         self,

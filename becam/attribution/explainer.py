@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from becam.adapters import ADAPTERS
 from becam.attribution import controls
 from becam.attribution.controls import Controls
 from becam.attribution.encodings import DEFAULT_BATCH_SIZE, MaskedEncodings, encode_masked
@@ -383,7 +384,7 @@ def _hash(path: str | Path) -> str:
 def _label(source: Checkpoint | str | Path, checkpoint: Checkpoint) -> str:
     model = str(checkpoint.recommender["name"]).upper()
     adapter = checkpoint.adapter_name("image")
-    name = model if adapter == "none" else f"{model} + {adapter}"
+    name = model if adapter == "none" else f"{model} + {ADAPTERS[adapter].title}"
     if isinstance(source, Checkpoint):
         return name
     path = Path(source)

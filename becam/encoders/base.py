@@ -125,3 +125,5 @@ class Encoder(nn.Module, ABC):
     def freeze(self) -> None:
         """Evaluation mode, no gradients; called once by every constructor."""
         self.eval().requires_grad_(False)
+        # Convolutions whose weights are channels-last run so throughout: about twice as fast.
+        self.to(memory_format=torch.channels_last)

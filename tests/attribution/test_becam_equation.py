@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from zoo import ENCODERS
 
 from becam.attribution.encodings import encode_masked
@@ -156,7 +157,7 @@ def test_maskings_fade_to_what_they_say(masking, load, picture):
     elif masking == "black":
         assert shown.abs().max() < 1e-6
     else:
-        detail = (shown[..., 1:] - shown[..., :-1]).abs().mean()
-        sharp = pixels * std + mean
-        assert detail < 0.2 * (sharp[..., 1:] - sharp[..., :-1]).abs().mean()
-        assert abs(float(shown.mean() - (pixels * std + mean).mean())) < 0.03
+        sigma = min(pixels.shape[-2:]) / 8
+        for ours, channel in zip(gone, pixels, strict=True):
+            theirs = gaussian_filter(channel.numpy(), sigma, mode="mirror", truncate=2)
+            assert np.allclose(ours.numpy(), theirs, atol=1e-4)
