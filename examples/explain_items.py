@@ -27,11 +27,17 @@ def main() -> None:
     parser.add_argument("--ckpt", type=Path, action="append", required=True)
     parser.add_argument("--items", type=int, default=10)
     parser.add_argument("--weighting", default="cosine")
+    parser.add_argument("--precision", default="float32", help="bfloat16 is faster")
     parser.add_argument("--weights", type=Path, action="append", default=[])
     parser.add_argument("-o", "--output", type=Path, default=Path("sheet.png"))
     arguments = parser.parse_args()
     dataset = Dataset.open(arguments.dataset)
-    explainer = Explainer(arguments.ckpt, weighting=arguments.weighting, weights=arguments.weights)
+    explainer = Explainer(
+        arguments.ckpt,
+        weighting=arguments.weighting,
+        weights=arguments.weights,
+        precision=arguments.precision,
+    )
     items = one_of_each_kind(dataset, arguments.items)
     columns: list[tuple[int, list[Heatmap]]] = []
     for item in track(items, desc="Explaining pictures", unit="picture"):

@@ -39,7 +39,7 @@ BEFORE, AFTER = "before: BM3", "after: BM3 + BeFA"
 _PARTS = ("catalogue", "dataset", "bm3", "bm3-befa", PAGE)
 _WEIGHTINGS: tuple[Weighting, ...] = ("cosine", "centered")
 _K_CORE = 5
-_EPOCHS = 60
+_EPOCHS = 150
 _PICTURE_WIDTH = 340
 _LABELS = dict(enumerate(CLASSES))
 
