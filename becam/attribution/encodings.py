@@ -12,6 +12,7 @@ from becam.attribution.masking import Masking, background, channel_masks, mask_p
 from becam.devices import autocast
 from becam.encoders.base import Encoder, TargetLayer
 from becam.errors import BecamError
+from becam.progress import bar
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -47,6 +48,7 @@ def encode_masked(
     masking: Masking = "mean",
     batch_size: int = DEFAULT_BATCH_SIZE,
     dtype: torch.dtype = torch.float32,
+    progress: str | None = None,
 ) -> MaskedEncodings:
     """Encode a picture under every channel's mask, ``batch_size`` masks at a time.
 
@@ -60,6 +62,7 @@ def encode_masked(
         masking: what masked pixels fade to.
         batch_size: masks per forward pass; the map does not depend on it.
         dtype: the encoder's arithmetic.
+        progress: what a progress bar on stderr says; no bar when None.
 
     Raises:
         BecamError: a batch size below one, an unknown masking, an unsuitable layer, or encodings
@@ -70,10 +73,15 @@ def encode_masked(
     pixels = pixels.to(encoder.device)
     height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
     faded = background(pixels, encoder.preprocessing, masking)
-    with evaluating(encoder), autocast(encoder.device, dtype):
+    with (
+        evaluating(encoder),
+        autocast(encoder.device, dtype),
+        bar(desc=progress or "", unit="mask", disable=progress is None) as masked,
+    ):
         whole, activations = capture(encoder, layer, pixels[None])
         blank = encoder.encode_image(faded[None])
         activation = activations[0]
+        masked.reset(total=len(activation))
         features = torch.zeros(len(activation), whole.shape[-1])
         live = torch.zeros(len(activation), dtype=torch.bool)
         for start in range(0, len(activation), batch_size):
@@ -84,6 +92,7 @@ def encode_masked(
                 rows = start + alive.nonzero()[:, 0].cpu()
                 features[rows] = encoded.float().cpu()
                 live[rows] = True
+            masked.update(len(masks))
     if not features.isfinite().all():
         raise BecamError(
             "The encoder gave values that are not finite; pass --precision float32 or check its "

@@ -84,6 +84,7 @@ class Explainer:
         device: ``auto``, ``cpu``, ``cuda``.
         precision: the encoder's arithmetic: ``float32``, ``bfloat16``, ``auto``. Cosines are
             always float32.
+        progress: show progress bars on stderr while a picture is encoded.
 
     Raises:
         BecamError: unreadable checkpoints, encoders that cannot be had, unknown options.
@@ -105,6 +106,7 @@ class Explainer:
         batch_size: int = DEFAULT_BATCH_SIZE,
         device: str = "auto",
         precision: str = "float32",
+        progress: bool = False,
     ) -> None:
         if space not in SPACES:
             raise BecamError(f"Unknown space {space!r}; use one of {', '.join(SPACES)}.")
@@ -112,6 +114,7 @@ class Explainer:
         self.weighting: Weighting = _known_weighting(weighting)
         self.randomise = randomise
         self.batch_size = batch_size
+        self.progress = progress
         self.dtype = resolve_precision(precision, resolve_device(device))
         self._device = device
         self._engines: dict[Identity, _Engine] = {}
@@ -167,13 +170,16 @@ class Explainer:
 
     def _encode(self, engine: _Engine, picture: Image.Image) -> PictureEncodings:
         pixels, geometry = engine.encoder.preprocessing(picture)
-        real = self._masked(engine.encoder, engine.layer, pixels)
+        real = self._masked(engine.encoder, engine.layer, pixels, "Encoding under masks")
         if not self.randomise:
             return PictureEncodings(geometry, real, None)
         twin = shuffled(engine.encoder, torch.stack([pixels, pixels.flip(-1)]))
-        return PictureEncodings(geometry, real, self._masked(twin, engine.layer, pixels))
+        randomised = self._masked(twin, engine.layer, pixels, "The same, encoder shuffled")
+        return PictureEncodings(geometry, real, randomised)
 
-    def _masked(self, encoder: Encoder, layer: TargetLayer, pixels: Tensor) -> MaskedEncodings:
+    def _masked(
+        self, encoder: Encoder, layer: TargetLayer, pixels: Tensor, words: str
+    ) -> MaskedEncodings:
         return encode_masked(
             encoder,
             layer,
@@ -181,6 +187,7 @@ class Explainer:
             masking=self.masking,
             batch_size=self.batch_size,
             dtype=self.dtype,
+            progress=words if self.progress else None,
         )
 
     def score(

@@ -131,6 +131,7 @@ def explain(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        progress=True,
     )
     heatmaps = explainer.explain(picture, item_id, user_id=user_id, text=text)
     save_explanation(output, picture, heatmaps, title=f"{image.name}\nitem {item_id}")
