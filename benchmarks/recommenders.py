@@ -19,6 +19,7 @@ from rich.table import Table
 
 from becam import Checkpoint, Dataset, train
 from becam.checkpoint import CHECKPOINT_NAME
+from becam.encoders.spec import slug
 from becam.training.scoring import baselines
 
 ROWS = {"BM3": {"adapter": "none"}, "BM3 + BeFA": {"adapter": "befa"}}
@@ -60,8 +61,7 @@ def main() -> None:
 def _run(
     dataset: Dataset, arguments: argparse.Namespace, name: str, options: dict
 ) -> tuple[Checkpoint, float]:
-    slug = name.lower().replace(" + ", "-").replace(" ", "-").strip("()")
-    folder = arguments.output / f"{slug}-{options['seed']}"
+    folder = arguments.output / f"{slug(name.lower())}-{options['seed']}"
     clock = folder / "seconds.json"
     if (folder / CHECKPOINT_NAME).is_file() and clock.is_file():
         return Checkpoint.load(folder), json.loads(clock.read_text())
