@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 from zoo import RESNET_CONFIG, VIT_CONFIG, save_open_clip, save_timm
 
@@ -15,6 +16,9 @@ from becam.encoders.base import Encoder
 
 # The models of these tests are so small that a second thread only waits for the first.
 torch.set_num_threads(1)
+# A busy machine is no defect.
+settings.register_profile("becam", settings(), deadline=None)
+settings.load_profile("becam")
 
 
 @pytest.fixture(scope="session")
