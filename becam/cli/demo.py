@@ -26,7 +26,7 @@ def demo(
 ) -> None:
     """Draw a catalogue, train BM3 with and without BeFA on it, and explain a dozen items.
 
-    Takes about two minutes on two cores and needs no data. The folder keeps every intermediate
+    Takes about a minute on two idle cores and needs no data. The folder keeps every intermediate
     result (catalogue, dataset, features, checkpoints), so it can be looked into and built upon.
     """
     from becam.demo.run import run_demo
