@@ -194,6 +194,8 @@ def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
         payload = torch.load(path, map_location=map_location, weights_only=True)
     except BecamError:
         raise
+    except FileNotFoundError:
+        raise BecamError(f"There is no checkpoint at {path}; becam train writes one.") from None
     except OSError as error:
         raise BecamError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
     except pickle.UnpicklingError as error:

@@ -19,9 +19,13 @@ def unknown_identifier(kind: str, asked: str, known: Collection[str]) -> str:
     """One sentence for an id that is not among the ``known``, naming near ones."""
     near = near_identifiers(asked, known)
     if near:
-        return f"There is no {kind} {asked!r}; near ids are {', '.join(map(repr, near))}."
-    some = ", ".join(map(repr, islice(known, 3)))
-    return f"There is no {kind} {asked!r} among {len(known):,}; ids look like {some}."
+        hint = f"near ids are {', '.join(map(repr, near))}"
+    else:
+        hint = f"ids look like {', '.join(map(repr, islice(known, 3)))}"
+    return (
+        f"There is no {kind} {asked!r} among the {len(known):,} that training saw (becam prepare "
+        f"may have left it out); {hint}."
+    )
 
 
 def _candidates(asked: str, known: Collection[str]) -> Iterator[str]:

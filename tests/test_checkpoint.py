@@ -120,7 +120,7 @@ def test_an_unknown_item_names_its_neighbour_first(checkpoint, asked, near):
 
 
 def test_an_item_like_no_other_still_gets_an_example(checkpoint):
-    with pytest.raises(BecamError, match=r"no item 'zzzzzz' among 6; ids look like '0108775015'"):
+    with pytest.raises(BecamError, match=r"no item 'zzzzzz' among the 6 .* look like '0108775015'"):
         checkpoint.item_index("zzzzzz")
     with pytest.raises(BecamError, match="no user"):
         checkpoint.user_index("")
@@ -137,8 +137,8 @@ def refused(path):
 
 
 def test_missing(tmp_path):
-    assert "No such file" in refused(tmp_path / "none.pt")
-    assert "No such file" in refused(tmp_path)  # a folder without a run
+    assert "becam train writes one" in refused(tmp_path / "none.pt")
+    assert "becam train writes one" in refused(tmp_path)  # a folder without a run
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SAME_MAP = 0.9
+SAME_MAP = 0.8
 """A correlation above which two maps look the same to a reader."""
 
 DOMINANT_SHARE = 0.5
@@ -102,6 +102,8 @@ class Controls:
             verdict = "information drift: the content points away from behaviour"
         elif self.theta > OMISSION_DEGREES:
             verdict = "information omission: the content misses much of behaviour"
+        elif (self.correlation_others or 0.0) > SAME_MAP:
+            verdict = "which says little, since every target looks alike"
         else:
             verdict = "content and behaviour agree"
         return f"Content is {self.theta:.0f}° from behaviour ({verdict})."

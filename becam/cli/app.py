@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -47,6 +49,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; every error a user can mend is one sentence on stderr."""
+    # A polite kill ends as Ctrl-C does: what was reached so far is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except BecamError as error:
@@ -64,8 +68,6 @@ def main() -> None:
 
 
 def _fail(sentence: str, status: int) -> None:
-    import os
-
     if os.environ.get("BECAM_TRACEBACK"):
         traceback.print_exc()
     print(f"becam: {sentence}", file=sys.stderr)

@@ -75,4 +75,9 @@ def features(
     for modality in feature_set.modalities:
         rows, dim = feature_set.load(modality).shape
         typer.echo(f"{modality}: {rows:,} x {dim}")
+    if encoder.startswith("becam:"):
+        typer.echo(
+            f"Note: {encoder} knows the demo's drawings alone; for photographs choose open_clip or "
+            "timm."
+        )
     typer.echo(f"Feature set {feature_set.name} is ready: becam train {dataset} -o RUN")

@@ -22,6 +22,11 @@ _COLUMN_INCHES = 3.6
 _TEXT_INCHES = 2.0
 _CHARACTERS = 52
 _MAX_ASPECT = 2.2
+_LEGEND = (
+    "Bright: agrees with the target. Each map has its own scale, so columns compare in shape, not "
+    "in brightness. Hatched: outside the encoder's crop, never seen by it. Lines with ! speak "
+    "against believing the map."
+)
 
 
 def explanation_figure(
@@ -43,6 +48,9 @@ def explanation_figure(
     axes.imshow(picture.copy() if max(picture.size) <= 1024 else _thumbnail(picture))
     axes.set_title(title, fontsize=9)
     axes.axis("off")
+    legend = figure.add_subplot(grid[1, 0])
+    legend.axis("off")
+    legend.text(0, 1, textwrap.fill(_LEGEND, _CHARACTERS), fontsize=7, va="top")
     for column, heatmap in enumerate(heatmaps, start=1):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(overlay(picture, heatmap, colormap=colormap))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from becam.checkpoint import CHECKPOINT_NAME, Checkpoint, Modality
-from becam.devices import resolve_device
+from becam.devices import limited_threads, resolve_device
 from becam.errors import BecamError
 from becam.files import atomic_file
 from becam.recommenders import FeaturesMode, Recommender, create_recommender
@@ -46,6 +46,7 @@ def train(
     mask_validation: bool = False,
     seed: int = 0,
     device: str = "auto",
+    threads: int = 1,
     output: str | Path | None = None,
     overwrite: bool = False,
 ) -> Checkpoint:
@@ -71,6 +72,7 @@ def train(
         mask_validation: Leave validation interactions out of the ranking at test.
         seed: Seed of initial weights, batches and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads while it trains.
         output: Folder for ``befa.pt``, ``config.json``, ``metrics.json``, ``metrics.jsonl`` and
             ``tensorboard/``; nothing is written when None.
         overwrite: Replace an earlier run in ``output``.
@@ -101,7 +103,7 @@ def train(
             "dropout": befa_dropout,
         }
     training, validation = dataset.interactions("train"), dataset.interactions("validation")
-    with seeded(seed):
+    with seeded(seed), limited_threads(threads):
         recommender = create_recommender(
             model,
             dataset.n_users,

@@ -1,11 +1,17 @@
 """``becam train`` and ``becam evaluate`` from the outside."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import torch
 import typer
 from planted import planted_dataset
 from typer.testing import CliRunner
 
+from becam.checkpoint import Checkpoint
 from becam.cli.evaluate import evaluate
 from becam.cli.train import train
 from becam.errors import BecamError
@@ -72,3 +78,27 @@ def test_help_names_every_option():
     shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["train", "--help"]).output
     for option in ("--adapter", "--befa-variant", "--features-mode", "--warmup", "--patience"):
         assert option in shown
+
+
+def test_a_polite_kill_keeps_the_best_epoch(tmp_path):
+    """SIGTERM, as `timeout` and job schedulers send it, ends training as Ctrl-C does."""
+    dataset = planted_dataset(tmp_path / "data")
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "becam", "train", dataset.path, "-o", run),
+            *("--epochs", "100000", "--warmup", "100000"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    log = run / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") > 2):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"the best one so far is kept" in printed
+    assert Checkpoint.load(run).training["stopped"] == "interrupted"
