@@ -46,29 +46,28 @@ class Target:
 
     def cosines(self, features: Tensor) -> Tensor:
         """Cosines (n,) of encodings (n, d_m) with the target."""
-        return self._compare(features, self.vector, self.gate)
+        return cosine(self.content(features), self.vector[None])
 
     def other_cosines(self, features: Tensor) -> Tensor:
         """The same for every other target: (m, n)."""
-        if self.others is None:
-            return features.new_zeros(0, len(features))
-        vectors, gates = self.others
-        rows = [self._compare(features, v, g) for v, g in zip(vectors, gates, strict=True)]
+        rows = []
+        if self.others is not None:
+            projected = self._project(features)  # the same for every target: only gates differ
+            for vector, gate in zip(*self.others, strict=True):
+                rows.append(cosine(self._adapt(projected, gate), vector[None]))
         return torch.stack(rows) if rows else features.new_zeros(0, len(features))
 
     def content(self, features: Tensor) -> Tensor:
         """What is compared: projected, and adapted unless the space is ``content``; (n, d)."""
-        return self._content(features, self.gate)
-
-    def _compare(self, features: Tensor, vector: Tensor, gate: Tensor | None) -> Tensor:
-        return cosine(self._content(features, gate), vector[None])
+        return self._adapt(self._project(features), self.gate)
 
     @torch.no_grad()
-    def _content(self, features: Tensor, gate: Tensor | None) -> Tensor:
-        if self.head is None or gate is None:
-            return features
-        projected = self.head.project(features)
-        if self.space == "content":
+    def _project(self, features: Tensor) -> Tensor:
+        return features if self.head is None else self.head.project(features)
+
+    @torch.no_grad()
+    def _adapt(self, projected: Tensor, gate: Tensor | None) -> Tensor:
+        if self.head is None or gate is None or self.space == "content":
             return projected
         return self.head.adapt(projected, gate.expand_as(projected))
 

@@ -45,7 +45,7 @@ def explanation_figure(
         2, columns, height_ratios=[_COLUMN_INCHES * aspect + 0.6, _TEXT_INCHES - 0.4]
     )
     axes = figure.add_subplot(grid[0, 0])
-    axes.imshow(picture.copy() if max(picture.size) <= 1024 else _thumbnail(picture))
+    axes.imshow(_thumbnail(picture))
     axes.set_title(title, fontsize=9)
     axes.axis("off")
     legend = figure.add_subplot(grid[1, 0])
