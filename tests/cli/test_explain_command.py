@@ -32,6 +32,16 @@ def photo(picture, tmp_path):
     return tmp_path / "photo.jpg"
 
 
+@pytest.fixture
+def explain(run_cli):
+    """Run ``becam explain`` on a picture with a checkpoint and whatever else is given."""
+
+    def run(image, ckpt, *more, item=ITEM):
+        return run_cli("explain", "--image", image, "--item-id", item, "--ckpt", ckpt, *more)
+
+    return run
+
+
 def one_sentence(result):
     status, _, errors = result
     assert status == 1
@@ -42,15 +52,10 @@ def one_sentence(result):
     return lines[0]
 
 
-def test_picture_map_and_numbers(run_cli, checkpoints, photo, tmp_path):
+def test_picture_map_and_numbers(explain, checkpoints, photo, tmp_path):
     out = tmp_path / "deep" / "x.png"
-    status, printed, _ = run_cli(
-        "explain",
-        "--image",
+    status, printed, _ = explain(
         photo,
-        "--item-id",
-        ITEM,
-        "--ckpt",
         checkpoints / "bm3.pt",
         "--ckpt",
         checkpoints / "befa.pt",
@@ -80,17 +85,12 @@ def test_picture_map_and_numbers(run_cli, checkpoints, photo, tmp_path):
     ]
 
 
-def test_the_same_call_gives_the_same_map(run_cli, checkpoints, photo, tmp_path):
+def test_the_same_call_gives_the_same_map(explain, checkpoints, photo, tmp_path):
     maps = []
     for name in ("a", "b"):
         out = tmp_path / f"{name}.png"
-        run_cli(
-            "explain",
-            "--image",
+        explain(
             photo,
-            "--item-id",
-            ITEM,
-            "--ckpt",
             checkpoints / "befa.pt",
             "-o",
             out,
@@ -101,7 +101,7 @@ def test_the_same_call_gives_the_same_map(run_cli, checkpoints, photo, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["cmyk", "deep", "transparent", "rotated", "animated", "grey"])
-def test_odd_pictures_are_explained(kind, run_cli, checkpoints, picture, tmp_path):
+def test_odd_pictures_are_explained(kind, explain, checkpoints, picture, tmp_path):
     path = tmp_path / {"cmyk": "a.jpg", "rotated": "a.jpg", "animated": "a.gif"}.get(kind, "a.png")
     shape = (150, 100)
     if kind == "cmyk":
@@ -120,13 +120,8 @@ def test_odd_pictures_are_explained(kind, run_cli, checkpoints, picture, tmp_pat
     else:
         picture.convert("L").save(path)
     out = tmp_path / "out.png"
-    status, _, errors = run_cli(
-        "explain",
-        "--image",
+    status, _, errors = explain(
         path,
-        "--item-id",
-        ITEM,
-        "--ckpt",
         checkpoints / "bm3.pt",
         "--no-randomise",
         "-o",
@@ -136,7 +131,7 @@ def test_odd_pictures_are_explained(kind, run_cli, checkpoints, picture, tmp_pat
     assert Heatmap.load(out.with_suffix(".npz")).full().shape == shape
 
 
-def test_bad_pictures(run_cli, checkpoints, photo, tmp_path):
+def test_bad_pictures(explain, checkpoints, photo, tmp_path):
     whole = photo.read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.jpg").write_text("not a picture")
@@ -148,13 +143,8 @@ def test_bad_pictures(run_cli, checkpoints, photo, tmp_path):
         ("huge.png", "more than the limit"),
         (".", "folder"),
     ]:
-        result = run_cli(
-            "explain",
-            "--image",
+        result = explain(
             tmp_path / name,
-            "--item-id",
-            ITEM,
-            "--ckpt",
             checkpoints / "bm3.pt",
             "-o",
             tmp_path / "o.png",
@@ -163,22 +153,13 @@ def test_bad_pictures(run_cli, checkpoints, photo, tmp_path):
         assert not (tmp_path / "o.png").exists()
 
 
-def test_unknown_item_names_near_ones(run_cli, checkpoints, photo, tmp_path):
-    result = run_cli(
-        "explain",
-        "--image",
-        photo,
-        "--item-id",
-        "7",
-        "--ckpt",
-        checkpoints / "bm3.pt",
-        "-o",
-        tmp_path / "o.png",
-    )
+def test_unknown_item_names_near_ones(explain, checkpoints, photo, tmp_path):
+    out = ("-o", tmp_path / "o.png")
+    result = explain(photo, checkpoints / "bm3.pt", *out, item="7")
     assert "0007" in one_sentence(result)
 
 
-def test_bad_checkpoints(run_cli, checkpoints, photo, tmp_path):
+def test_bad_checkpoints(explain, checkpoints, photo, tmp_path):
     class Evil:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "owned"),)
@@ -190,13 +171,8 @@ def test_bad_checkpoints(run_cli, checkpoints, photo, tmp_path):
     torch.save({"program": "becam", "a": Evil()}, tmp_path / "evil.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Evil()))
     for name in ("cut.pt", "noise.pt", "foreign.pt", "evil.pt", "pickle.pt", "none.pt"):
-        result = run_cli(
-            "explain",
-            "--image",
+        result = explain(
             photo,
-            "--item-id",
-            ITEM,
-            "--ckpt",
             tmp_path / name,
             "-o",
             tmp_path / "o.png",
@@ -205,15 +181,10 @@ def test_bad_checkpoints(run_cli, checkpoints, photo, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_weights_of_another_encoder(run_cli, checkpoints, encoder_files, photo, tmp_path):
+def test_weights_of_another_encoder(explain, checkpoints, encoder_files, photo, tmp_path):
     _, weights = encoder_files["open_clip-vit"]
-    result = run_cli(
-        "explain",
-        "--image",
+    result = explain(
         photo,
-        "--item-id",
-        ITEM,
-        "--ckpt",
         checkpoints / "cnn.pt",
         "--weights",
         weights,
@@ -223,22 +194,17 @@ def test_weights_of_another_encoder(run_cli, checkpoints, encoder_files, photo, 
     assert "None of the weights given" in one_sentence(result)
 
 
-def test_bad_options(run_cli, checkpoints, photo, tmp_path):
-    base = ("explain", "--image", photo, "--item-id", ITEM, "--ckpt", checkpoints / "bm3.pt")
-    assert "does not end in a format" in one_sentence(run_cli(*base, "-o", tmp_path / "o.docx"))
+def test_bad_options(explain, checkpoints, photo, tmp_path):
+    base = (photo, checkpoints / "bm3.pt")
+    assert "does not end in a format" in one_sentence(explain(*base, "-o", tmp_path / "o.docx"))
     out = ("-o", tmp_path / "o.png")
     for option in ("--weighting", "--space", "--masking", "--precision", "--device"):
-        assert "nonsense" in one_sentence(run_cli(*base, *out, option, "nonsense"))
+        assert "nonsense" in one_sentence(explain(*base, *out, option, "nonsense"))
     assert "no module 'nonsense'" in one_sentence(
-        run_cli(*base, *out, "--target-layer", "nonsense")
+        explain(*base, *out, "--target-layer", "nonsense")
     )
-    result = run_cli(
-        "explain",
-        "--image",
+    result = explain(
         photo,
-        "--item-id",
-        ITEM,
-        "--ckpt",
         checkpoints / "cnn.pt",
         *out,
         "--text",
@@ -247,7 +213,7 @@ def test_bad_options(run_cli, checkpoints, photo, tmp_path):
     assert "no text tower" in one_sentence(result)
 
 
-def test_a_full_disk_keeps_what_was_there(run_cli, checkpoints, photo, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_what_was_there(explain, checkpoints, photo, tmp_path, monkeypatch):
     out = tmp_path / "o.png"
     out.write_text("old")
     import errno
@@ -258,13 +224,8 @@ def test_a_full_disk_keeps_what_was_there(run_cli, checkpoints, photo, tmp_path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", full)
-    result = run_cli(
-        "explain",
-        "--image",
+    result = explain(
         photo,
-        "--item-id",
-        ITEM,
-        "--ckpt",
         checkpoints / "bm3.pt",
         "--no-randomise",
         "-o",
