@@ -10,12 +10,26 @@ from typing import Any
 
 from becam.adapters.base import Adapter
 from becam.adapters.befa import BeFA
+from becam.adapters.befa_learned import LearnedBeFA
 from becam.adapters.identity import Identity
+from becam.adapters.lora import LoRA
+from becam.adapters.soft_prompt import SoftPrompt
 from becam.errors import BecamError
 
-ADAPTERS: dict[str, type[Adapter]] = {adapter.name: adapter for adapter in (Identity, BeFA)}
+ADAPTERS: dict[str, type[Adapter]] = {
+    adapter.name: adapter for adapter in (Identity, BeFA, LearnedBeFA, LoRA, SoftPrompt)
+}
 
-__all__ = ["ADAPTERS", "Adapter", "BeFA", "Identity", "create_adapter"]
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "BeFA",
+    "Identity",
+    "LearnedBeFA",
+    "LoRA",
+    "SoftPrompt",
+    "create_adapter",
+]
 
 
 def create_adapter(name: str, dim: int, **config: Any) -> Adapter:
@@ -24,11 +38,11 @@ def create_adapter(name: str, dim: int, **config: Any) -> Adapter:
     Args:
         name: A key of ``ADAPTERS``.
         dim: Width d of the features it adapts.
-        **config: The adapter's own options, as its ``config()`` returns them.
+        **config: The adapter's own options, as typed or as its ``config()`` returns them.
 
     Raises:
-        BecamError: No adapter has that name, or an option's value is not one it knows.
+        BecamError: No adapter has that name, or it does not have that option or take that value.
     """
     if name not in ADAPTERS:
         raise BecamError(f"There is no adapter {name!r}; choose one of {', '.join(ADAPTERS)}.")
-    return ADAPTERS[name](dim, **config)
+    return ADAPTERS[name].build(dim, config)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from becam.adapters.base import Adapter
 from becam.errors import BecamError
+from becam.options import Option
 
 Variant = Literal["equations", "released"]
 
@@ -36,22 +37,23 @@ class BeFA(Adapter):
 
     name: ClassVar[str] = "befa"
     title: ClassVar[str] = "BeFA"
+    is_gate: ClassVar[bool] = True
 
     def __init__(
         self,
         dim: int,
-        variant: Variant = "equations",
-        ratio: float = 4.0,
-        dropout: float = 0.1,
+        variant: Annotated[
+            Variant, Option("Which form: the paper's or its release's.")
+        ] = "equations",
+        # A search gives every adapter as many trials, so BeFA's space stays as small as others':
+        # the paper's ratio and half of it. A wider one costs the square of its width.
+        ratio: Annotated[float, Option("lambda, hidden width / d.", search=(2.0, 4.0))] = 4.0,
+        dropout: Annotated[float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5))] = 0.1,
     ) -> None:
         super().__init__(dim)
-        if variant not in get_args(Variant):
-            raise BecamError(
-                f"BeFA has no variant {variant!r}; choose one of {', '.join(get_args(Variant))}."
-            )
         if not 0 <= dropout < 1:
             raise BecamError(f"BeFA's dropout is a probability from 0 to below 1, not {dropout}.")
-        self.variant = variant
+        self.variant: Variant = variant
         self.ratio = float(ratio)
         self.dropout = dropout
         hidden = _hidden_width(dim, ratio)
@@ -78,10 +80,6 @@ class BeFA(Adapter):
         if width >= self.dim:
             return e.repeat(1, width // self.dim)
         return e.reshape(len(e), width, -1).mean(dim=-1)
-
-    def config(self) -> dict[str, Any]:
-        """Variant, ratio and dropout."""
-        return {"variant": self.variant, "ratio": self.ratio, "dropout": self.dropout}
 
     def _drop(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, self.dropout, self.training)

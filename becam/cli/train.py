@@ -21,34 +21,43 @@ def train(
             help="Folder for befa.pt, its configuration and metrics, and TensorBoard's events.",
         ),
     ],
-    model: Annotated[str, typer.Option("--model", help="The recommender: bm3.")] = "bm3",
+    model: Annotated[
+        str,
+        typer.Option("--model", help="The recommender: bm3, lattice, freedom, mgcn, ..."),
+    ] = "bm3",
+    model_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model-option",
+            metavar="NAME=VALUE",
+            help="An option of the recommender, such as layers=2; becam models lists them.",
+        ),
+    ] = None,
     adapter: Annotated[
         str,
         typer.Option(
             "--adapter",
-            help="befa lets behaviour reshape the content features; none leaves them as projected.",
+            help="befa lets behaviour reshape the content features; none leaves them as projected; "
+            "others: befa-learned, lora, soft-prompt.",
         ),
     ] = "befa",
-    befa_variant: Annotated[
-        str,
+    adapter_option: Annotated[
+        list[str] | None,
         typer.Option(
-            "--befa-variant",
-            help="equations: the paper's Eq. 8-10; released: what the authors' code does.",
+            "--adapter-option",
+            metavar="NAME=VALUE",
+            help="An option of the adapter, such as ratio=1/2; becam models lists them.",
         ),
-    ] = "equations",
-    befa_ratio: Annotated[
-        str,
-        typer.Option(
-            "--befa-ratio",
-            help="Hidden width over embedding width, 1/8 to 8; more is more capacity.",
-        ),
-    ] = "4",
-    befa_dropout: Annotated[
-        float, typer.Option("--befa-dropout", help="BeFA's dropout probability.")
-    ] = 0.1,
+    ] = None,
     features: Annotated[
         str | None,
         typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
+    ] = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--modality", help="Use this modality of the set; repeat for several. Default: all."
+        ),
     ] = None,
     features_mode: Annotated[
         str,
@@ -58,15 +67,10 @@ def train(
             "trained; trainable learns the features too, as MMRec does, at a much larger cost.",
         ),
     ] = "frozen",
-    lr: Annotated[float, typer.Option("--lr", help="Adam's learning rate.")] = 1e-3,
-    layers: Annotated[int, typer.Option("--layers", help="Graph layers; BM3: 1 or 2.")] = 1,
-    dropout: Annotated[
-        float, typer.Option("--dropout", help="Dropout of BM3's targets; usual: 0.3 or 0.5.")
-    ] = 0.3,
-    reg_weight: Annotated[
-        float,
-        typer.Option("--reg-weight", help="Weight of the embeddings' norms; usual: 0.1 or 0.01."),
-    ] = 0.1,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", help="Adam's learning rate; default: the recommender's own."),
+    ] = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Interactions a step.")
     ] = 2048,
@@ -80,14 +84,14 @@ def train(
         ),
     ] = 10,
     warmup: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--warmup",
             min=0,
-            help="First epochs on which patience does not count: BM3 can rest at the popularity "
-            "baseline for dozens of epochs before it learns.",
+            help="First epochs on which patience does not count. Default: the recommender's own: "
+            "BM3 can rest at the popularity baseline for dozens of epochs before it learns.",
         ),
-    ] = 50,
+    ] = None,
     mask_validation: Annotated[
         bool,
         typer.Option(
@@ -107,39 +111,42 @@ def train(
         ),
     ] = 1,
     overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a run in RUN that was killed, to the very weights and metrics of one "
+            "never stopped; start it if there is none.",
+        ),
+    ] = False,
+    save_every: Annotated[
+        float,
+        typer.Option(
+            "--save-every", min=0, help="Seconds between saves of what --resume goes on from."
+        ),
+    ] = 30.0,
 ) -> None:
     """Train a recommender; validation picks the epoch and the test is scored once, at the end.
 
     Ctrl-C ends training early and keeps the best epoch so far.
 
-    Example: becam train DATASET --adapter befa -o run
+    Example: becam train DATASET --model mgcn --adapter befa --adapter-option ratio=2 -o run
     """
-    from fractions import Fraction
-
     from becam.checkpoint import CHECKPOINT_NAME
     from becam.data.dataset import Dataset
-    from becam.errors import BecamError
+    from becam.options import parse_assignments
     from becam.training import train as train_recommender
 
-    try:
-        ratio = float(Fraction(befa_ratio))
-    except (ValueError, ZeroDivisionError):
-        raise BecamError(
-            f"--befa-ratio is a number such as 4 or 1/2, not {befa_ratio!r}."
-        ) from None
     checkpoint = train_recommender(
         Dataset.open(dataset),
         model=model,
+        model_options=parse_assignments(model_option or ()),
         adapter=adapter,
-        befa_variant=befa_variant,
-        befa_ratio=ratio,
-        befa_dropout=befa_dropout,
+        adapter_options=parse_assignments(adapter_option or ()),
         features=features,
+        modalities=modality or None,
         features_mode=features_mode,  # type: ignore[arg-type]  # checked by name, with a sentence
         lr=lr,
-        layers=layers,
-        dropout=dropout,
-        reg_weight=reg_weight,
         batch_size=batch_size,
         epochs=epochs,
         patience=patience,
@@ -150,10 +157,15 @@ def train(
         threads=threads,
         output=output,
         overwrite=overwrite,
+        resume=resume,
+        save_every=save_every,
     )
     metrics, training = checkpoint.metrics, checkpoint.training
     if training["stopped"] == "interrupted":
-        typer.echo(f"Stopped in epoch {training['epochs']}; the best one so far is kept.")
+        typer.echo(
+            f"Stopped after epoch {training['epochs']}; the best one so far is kept, and --resume "
+            "goes on."
+        )
     for split in ("validation", "test"):
         numbers = ", ".join(f"{name} {metrics[split][name]:.4f}" for name in _SHOWN)
         typer.echo(f"{split} at epoch {metrics['epoch']}: {numbers}")

@@ -1,4 +1,7 @@
-"""Recommenders: content features and the training graph in, user and item embeddings out."""
+"""Recommenders: content features and the training graph in, user and item embeddings out.
+
+A new one is a file here and a place in ``RECOMMENDERS``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from becam.errors import BecamError
-from becam.recommenders.base import Batch, FeaturesMode, Recommender
+from becam.options import parse_options
+from becam.recommenders.base import Batch, FeaturesMode, Recipe, Recommender
 from becam.recommenders.bm3 import BM3
+from becam.recommenders.freedom import FREEDOM
+from becam.recommenders.lattice import LATTICE
+from becam.recommenders.mgcn import MGCN, LATTICEBeFA
 
-RECOMMENDERS: dict[str, type[Recommender]] = {model.name: model for model in (BM3,)}
+RECOMMENDERS: dict[str, type[Recommender]] = {
+    model.name: model for model in (BM3, LATTICE, FREEDOM, MGCN, LATTICEBeFA)
+}
 
-__all__ = ["BM3", "RECOMMENDERS", "Batch", "FeaturesMode", "Recommender", "create_recommender"]
+__all__ = [
+    "BM3",
+    "FREEDOM",
+    "LATTICE",
+    "MGCN",
+    "RECOMMENDERS",
+    "Batch",
+    "FeaturesMode",
+    "LATTICEBeFA",
+    "Recipe",
+    "Recommender",
+    "create_recommender",
+    "recommender_class",
+]
+
+
+def recommender_class(name: str) -> type[Recommender]:
+    """The recommender of a registered name.
+
+    Raises:
+        BecamError: no recommender has that name.
+    """
+    if name not in RECOMMENDERS:
+        raise BecamError(
+            f"There is no recommender {name!r}; choose one of {', '.join(RECOMMENDERS)}."
+        )
+    return RECOMMENDERS[name]
 
 
 def create_recommender(
@@ -23,7 +58,9 @@ def create_recommender(
     n_items: int,
     pairs: NDArray[np.int64],
     features: Mapping[str, NDArray[np.float32]],
-    **config: Any,
+    *,
+    options: Mapping[str, object] | None = None,
+    **shared: Any,
 ) -> Recommender:
     """Build a recommender by its registered name.
 
@@ -33,13 +70,13 @@ def create_recommender(
         n_items: Number of items I.
         pairs: Training interactions, (n, 2) int64 of [user, item].
         features: Content features by modality, each (I, d_m) float32; one or more.
-        **config: The shared options and the recommender's own.
+        options: The recommender's own options.
+        **shared: What every recommender takes; see
+            :class:`~becam.recommenders.base.Recommender`.
 
     Raises:
-        BecamError: No recommender has that name, or an option is outside of its range.
+        BecamError: No recommender has that name, or an option is unknown or outside of its range.
     """
-    if name not in RECOMMENDERS:
-        raise BecamError(
-            f"There is no recommender {name!r}; choose one of {', '.join(RECOMMENDERS)}."
-        )
-    return RECOMMENDERS[name](n_users, n_items, pairs, features, **config)
+    model = recommender_class(name)
+    own: dict[str, Any] = dict(parse_options(model, options or {}, name))
+    return model(n_users, n_items, pairs, features, **own, **shared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast, get_args
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
 from becam.errors import BecamError
+from becam.options import declared_options
 from becam.recommenders.graph import normalised_adjacency
+from becam.recommenders.knn import FindNeighbours, Neighbours, find_neighbours
 
 EMBEDDING_DIM = 64
 
@@ -22,10 +25,40 @@ FeaturesMode = Literal["frozen", "trainable"]
 
 
 class Batch(NamedTuple):
-    """Training interactions: ``users`` (B,) and ``items`` (B,), int64."""
+    """Training interactions: ``users``, ``items`` and, for pairwise losses, ``negatives``.
+
+    Each is (B,) int64.
+    """
 
     users: Tensor
     items: Tensor
+    negatives: Tensor | None = None
+
+    def pair(self) -> Tensor:
+        """Items, then negatives, (2B,): one look-up for both costs one gradient of the table."""
+        assert self.negatives is not None, "a pairwise loss needs negatives"
+        return torch.cat([self.items, self.negatives])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a recommender is trained unless the user says otherwise.
+
+    Attributes:
+        lr: Adam's learning rate.
+        lr_search: the learning rates that a hyper-parameter search tries; empty: ``lr`` alone.
+        lr_decay: what 50 epochs multiply the learning rate by.
+        warmup: first epochs on which patience does not count.
+    """
+
+    lr: float = 1e-3
+    lr_search: tuple[float, ...] = ()
+    lr_decay: float = 1.0
+    warmup: int = 0
+
+    def decay(self, epoch: int) -> float:
+        """What the learning rate is multiplied by in an epoch; they count from 1."""
+        return float(self.lr_decay ** ((epoch - 1) / 50))
 
 
 class Recommender(nn.Module, ABC):
@@ -37,15 +70,29 @@ class Recommender(nn.Module, ABC):
         pairs: Training interactions, (n, 2) int64 of [user, item].
         features: Content features X_m by modality, each (I, d_m) float32; one or more.
         adapter: Registered name of the adapter that every modality gets.
-        adapter_config: The adapter's own options.
+        adapter_options: The adapter's own options.
         features_mode: ``frozen`` keeps X_m as given; ``trainable`` learns it, as MMRec does.
         dim: Embedding width d.
+        find_neighbours: Finds items near in content, for recommenders with item graphs.
+
+    A recommender's own options are keyword parameters annotated with
+    :class:`~becam.options.Option`, kept in attributes of the same names.
 
     Raises:
         BecamError: No modality, features that do not match the items, an unknown option.
     """
 
     name: ClassVar[str]
+    """What options and checkpoints call it."""
+
+    title: ClassVar[str]
+    """What tables and figures call it."""
+
+    recipe: ClassVar[Recipe] = Recipe()
+    """How it is trained by default."""
+
+    pairwise: ClassVar[bool] = False
+    """Whether its loss compares an item with one that the user has not chosen."""
 
     def __init__(
         self,
@@ -55,9 +102,10 @@ class Recommender(nn.Module, ABC):
         features: Mapping[str, NDArray[np.float32]],
         *,
         adapter: str = "none",
-        adapter_config: Mapping[str, Any] | None = None,
+        adapter_options: Mapping[str, Any] | None = None,
         features_mode: FeaturesMode = "frozen",
         dim: int = EMBEDDING_DIM,
+        find_neighbours: FindNeighbours = find_neighbours,
     ) -> None:
         super().__init__()
         _check_features(features, n_items)
@@ -78,12 +126,10 @@ class Recommender(nn.Module, ABC):
             {m: nn.Linear(x.shape[1], dim) for m, x in features.items()}
         )
         self.adapters = nn.ModuleDict(
-            {m: create_adapter(adapter, dim, **(adapter_config or {})) for m in features}
+            {m: create_adapter(adapter, dim, **(adapter_options or {})) for m in features}
         )
-        self.adjacency: Tensor
-        self.register_buffer(
-            "adjacency", normalised_adjacency(pairs, n_users, n_items), persistent=False
-        )
+        self.adjacency = normalised_adjacency(pairs, n_users, n_items)
+        self._find_neighbours = find_neighbours
 
     @property
     def n_users(self) -> int:
@@ -137,9 +183,27 @@ class Recommender(nn.Module, ABC):
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """Users (U, d) and items (I, d) whose dot product is the score."""
 
-    @abstractmethod
-    def config(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The recommender's own options, as plain values, to build it again."""
+        return {name: getattr(self, name) for name in declared_options(type(self))}
+
+    def start_epoch(self, epoch: int) -> None:
+        """Prepare for a pass over the training interactions; epochs count from 1."""
+        for modality in self.modalities:
+            self.adapter(modality).start_epoch(epoch)
+
+    def penalties(self) -> dict[str, Tensor]:
+        """What the adapters add to the loss, weighted, by name."""
+        found = {m: self.adapter(m).penalty() for m in self.modalities}
+        return {f"{m}_size": penalty for m, penalty in found.items() if penalty is not None}
+
+    def neighbours(
+        self, features: Mapping[str, NDArray[np.float32]], k: int
+    ) -> dict[str, Neighbours]:
+        """Each modality's nearest items by the content features as given."""
+        if k < 1:
+            raise BecamError(f"The number of neighbours knn_k must be 1 or more, not {k}.")
+        return {m: self._find_neighbours(x, k) for m, x in features.items()}
 
 
 class _Rows(nn.Module):
@@ -159,6 +223,21 @@ class _Rows(nn.Module):
 
     def forward(self, items: Tensor | None) -> Tensor:
         return self.rows if items is None else take(self.rows, items)
+
+
+def bpr(users: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """-mean log sigmoid(u.p - u.n) over rows (B, d)."""
+    margin = (users * (positives - negatives)).sum(dim=1)
+    return -nn.functional.logsigmoid(margin).mean()
+
+
+# MMRec divides by its configured batch size, also in the last, smaller batch.
+_REG_BATCH = 2048
+
+
+def squared_norms(*rows: Tensor) -> Tensor:
+    """Reg = (|u|^2 + |p|^2 + |n|^2) / 2 / 2048 over the rows of a batch."""
+    return torch.stack([x.square().sum() for x in rows]).sum() / 2 / _REG_BATCH
 
 
 def take(rows: Tensor, index: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from becam.errors import BecamError
-from becam.recommenders.base import Batch, Recommender, take
+from becam.options import Option
+from becam.recommenders.base import Batch, Recipe, Recommender, take
 from becam.recommenders.graph import lightgcn
 
 # MMRec's weight of the content terms (its `cl_weight`), the same on every dataset.
@@ -31,7 +32,7 @@ class BM3(Recommender):
         n_items: Number of items I.
         pairs: Training interactions, (n, 2) int64 of [user, item].
         features: Content features by modality, each (I, d_m) float32; one or more.
-        layers: Number of LightGCN layers.
+        layers: LightGCN layers.
         dropout: Probability p of the targets' dropout.
         reg_weight: Weight of the embeddings' norms.
         **shared: The options of :class:`~becam.recommenders.base.Recommender`.
@@ -41,6 +42,9 @@ class BM3(Recommender):
     """
 
     name: ClassVar[str] = "bm3"
+    title: ClassVar[str] = "BM3"
+    # It can rest at the popularity baseline for dozens of epochs before it learns.
+    recipe: ClassVar[Recipe] = Recipe(warmup=50)
 
     def __init__(
         self,
@@ -49,9 +53,11 @@ class BM3(Recommender):
         pairs: NDArray[np.int64],
         features: Mapping[str, NDArray[np.float32]],
         *,
-        layers: int = 1,
-        dropout: float = 0.3,
-        reg_weight: float = 0.1,
+        layers: Annotated[int, Option("LightGCN layers.", search=(1, 2))] = 1,
+        dropout: Annotated[float, Option("Dropout of the targets.", search=(0.3, 0.5))] = 0.3,
+        reg_weight: Annotated[
+            float, Option("Weight of the embeddings' norms.", search=(0.1, 0.01))
+        ] = 0.1,
         **shared: Any,
     ) -> None:
         super().__init__(n_users, n_items, pairs, features, **shared)
@@ -102,10 +108,6 @@ class BM3(Recommender):
         """P h_u, (U, d), and P h_i, (I, d)."""
         users, items = self._propagated()
         return self.predictor(users), self.predictor(items)
-
-    def config(self) -> dict[str, Any]:
-        """Layers, dropout and regularisation weight."""
-        return {"layers": self.layers, "dropout": self.dropout, "reg_weight": self.reg_weight}
 
     def _propagated(self) -> tuple[Tensor, Tensor]:
         nodes = torch.cat([self.user_embedding, self.item_embedding])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from torch import Tensor
 from becam.errors import BecamError
 from becam.recommenders import Batch, Recommender
 from becam.training.ranking import Pairs, UserMetrics, rank_users
+from becam.training.sampling import NegativeSampler
+from becam.training.state import StateFile
 from becam.training.stopping import EarlyStopping
 
 SELECTION_METRIC = "recall@20"
@@ -23,7 +26,10 @@ Stopped = Literal["patience", "epochs", "interrupted"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did: mean loss terms by name, validation metrics, seconds, best so far."""
+    """What one epoch did: mean loss terms by name, validation metrics, seconds, best so far.
+
+    ``remaining`` is the seconds until training ends unless a better epoch comes.
+    """
 
     number: int
     loss: dict[str, float]
@@ -31,28 +37,60 @@ class Epoch:
     seconds: float
     best_epoch: int
     best: float
+    remaining: float
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """How training ended; the model itself holds the weights of ``best_epoch``."""
+    """How training ended; the model itself holds the weights of ``best_epoch``.
+
+    ``seconds`` is the time of all epochs, ``epoch_seconds`` their median, validation included.
+    """
 
     best_epoch: int
     epochs: int
     stopped: Stopped
+    seconds: float
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in what steps to train.
+
+    Attributes:
+        lr: Adam's learning rate; the model's recipe says how it decays.
+        batch_size: interactions a step.
+        epochs: most passes over the training interactions.
+        patience: epochs without a better validation that end training.
+        warmup: first epochs on which patience does not count.
+    """
+
+    lr: float
+    batch_size: int
+    epochs: int
+    patience: int
+    warmup: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < float("inf"):
+            raise BecamError(f"The learning rate --lr must be above 0, not {self.lr}.")
+        least = {"batch_size": 1, "epochs": 1, "patience": 1, "warmup": 0}
+        for name, bound in least.items():
+            if (value := getattr(self, name)) < bound:
+                option = name.replace("_", "-")
+                raise BecamError(f"--{option} must be {bound} or more, not {value}.")
 
 
 def fit(
     model: Recommender,
     train: Pairs,
     validation: Pairs,
+    schedule: Schedule,
     *,
-    lr: float,
-    batch_size: int,
-    epochs: int,
-    patience: int,
-    warmup: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    state: dict[str, Any] | None = None,
+    state_file: StateFile | None = None,
 ) -> Fitted:
     """Train ``model`` in place and leave it, in eval mode, at its best validation epoch.
 
@@ -63,12 +101,10 @@ def fit(
         model: A recommender, on the device that trains it.
         train: Training interactions, (n, 2) int64 of [user, item].
         validation: Validation interactions, likewise; Recall@20 on them selects the epoch.
-        lr: Adam's learning rate.
-        batch_size: Interactions a step.
-        epochs: Most passes over the training interactions.
-        patience: Epochs without a better validation that end training.
-        warmup: First epochs on which patience does not count.
-        on_epoch: Called after every epoch.
+        schedule: How long and in what steps.
+        on_epoch: Called after every epoch; what it raises ends the training.
+        state: What a training that was killed had kept: go on from there.
+        state_file: Where this training keeps its state now and then.
 
     Raises:
         BecamError: Nothing to train or validate on, a loss that is not a number, Ctrl-C before
@@ -79,38 +115,33 @@ def fit(
             "The dataset has no training or no validation interactions: prepare it with a lower "
             "k-core, or from more data."
         )
-    device = model.user_embedding.device
-    users, items = torch.from_numpy(train).to(device).unbind(dim=1)
-    optimiser = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-    stopping = EarlyStopping(patience, warmup)
-    best_state: dict[str, Tensor] = {}
+    training = _Training(model, train, schedule)
+    if state is not None:
+        training.restore(state)
     stopped: Stopped = "epochs"
-    number = 0
     try:
-        for number in range(1, epochs + 1):
-            started = time.perf_counter()
-            loss = _epoch(model, optimiser, users, items, batch_size)
-            if not all(map(_finite, loss.values())):
-                raise BecamError(
-                    f"The loss stopped being a number in epoch {number}: train with a lower --lr."
-                )
-            metrics = rank_model(model, validation, train).mean()
-            if stopping.update(number, metrics[SELECTION_METRIC]):
-                best_state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-            seconds = time.perf_counter() - started
-            on_epoch(Epoch(number, loss, metrics, seconds, stopping.best_epoch, stopping.best))
-            if stopping.exhausted(number):
-                stopped = "patience"
-                break
+        while not (ended := training.ended()):
+            epoch = training.epoch(validation)
+            on_epoch(epoch)
+            if state_file is not None and state_file.due():
+                state_file.save(training.state())
+        stopped = ended
     except KeyboardInterrupt:
-        if not best_state:
+        if not training.best_state:
             raise BecamError(
                 "Training was stopped before its first epoch ended, so there is nothing to keep."
             ) from None
         stopped = "interrupted"
-    model.load_state_dict(best_state)
+    model.load_state_dict(training.best_state)
     model.eval()
-    return Fitted(stopping.best_epoch, number, stopped)
+    seconds = training.seconds
+    return Fitted(
+        training.stopping.best_epoch,
+        len(seconds),
+        stopped,
+        sum(seconds),
+        statistics.median(seconds),
+    )
 
 
 def rank_model(model: Recommender, positives: Pairs, masked: Pairs) -> UserMetrics:
@@ -131,26 +162,91 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _epoch(
-    model: Recommender,
-    optimiser: torch.optim.Optimizer,
-    users: Tensor,
-    items: Tensor,
-    batch_size: int,
-) -> dict[str, float]:
-    """One pass in random order; the loss terms' means over batches."""
-    model.train()
-    totals: dict[str, Tensor] = {}
-    batches = torch.split(torch.randperm(len(users)).to(users.device), batch_size)
-    for rows in batches:
-        terms = model.loss(Batch(users[rows], items[rows]))
-        optimiser.zero_grad()
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        for name, term in terms.items():
-            totals[name] = totals.get(name, 0) + term.detach()
-    return {name: float(total) / len(batches) for name, total in totals.items()}
+class _Training:
+    """A training between two epochs: everything that a later process needs to go on alike."""
 
+    def __init__(self, model: Recommender, train: Pairs, schedule: Schedule) -> None:
+        self.model, self.schedule, self.train = model, schedule, train
+        device = model.user_embedding.device
+        self.users, self.items = torch.from_numpy(train).to(device).unbind(dim=1)
+        self.sampler = NegativeSampler(train, device) if model.pairwise else None
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=schedule.lr, fused=True)
+        self.stopping = EarlyStopping(schedule.patience, schedule.warmup)
+        self.best_state: dict[str, Tensor] = {}
+        self.seconds: list[float] = []
 
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
+    def ended(self) -> Literal["patience", "epochs"] | None:
+        """Why no further epoch is due; None while one is."""
+        done = len(self.seconds)
+        if self.stopping.exhausted(done):
+            return "patience"
+        return "epochs" if done >= self.schedule.epochs else None
+
+    def epoch(self, validation: Pairs) -> Epoch:
+        """One more pass over the interactions, validated."""
+        number = len(self.seconds) + 1
+        started = time.perf_counter()
+        loss = self._pass(number)
+        if not all(abs(value) < float("inf") for value in loss.values()):
+            raise BecamError(
+                f"The loss stopped being a number in epoch {number}: train with a lower --lr."
+            )
+        metrics = rank_model(self.model, validation, self.train).mean()
+        if self.stopping.update(number, metrics[SELECTION_METRIC]):
+            state = self.model.state_dict()
+            self.best_state = {name: value.detach().clone() for name, value in state.items()}
+        self.seconds.append(time.perf_counter() - started)
+        left = max(0, min(self.stopping.deadline, self.schedule.epochs) - number)
+        return Epoch(
+            number,
+            loss,
+            metrics,
+            self.seconds[-1],
+            self.stopping.best_epoch,
+            self.stopping.best,
+            remaining=left * statistics.fmean(self.seconds[-10:]),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values from which :meth:`restore` goes on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "stopping": asdict(self.stopping),
+            "best_state": self.best_state,
+            "seconds": self.seconds,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the training was whose state this is."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.stopping.best = state["stopping"]["best"]
+        self.stopping.best_epoch = state["stopping"]["best_epoch"]
+        self.best_state = state["best_state"]
+        self.seconds = state["seconds"]
+
+    def _pass(self, number: int) -> dict[str, float]:
+        """One pass in random order; the loss terms' means over batches."""
+        model, optimiser = self.model, self.optimiser
+        for group in optimiser.param_groups:
+            group["lr"] = self.schedule.lr * model.recipe.decay(number)
+        model.train()
+        model.start_epoch(number)
+        order = torch.randperm(len(self.users)).to(self.users.device)
+        negatives = None if self.sampler is None else self.sampler.draw(self.users)
+        totals: dict[str, Tensor] = {}
+        batches = torch.split(order, self.schedule.batch_size)
+        for rows in batches:
+            batch = Batch(
+                self.users[rows],
+                self.items[rows],
+                None if negatives is None else negatives[rows],
+            )
+            terms = model.loss(batch) | model.penalties()
+            optimiser.zero_grad()
+            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0) + term.detach()
+        return {name: float(total) / len(batches) for name, total in totals.items()}

@@ -24,20 +24,26 @@ _SHOWN = (SELECTION_METRIC, "ndcg@20")
 
 
 @contextmanager
-def reporting(run: Path | None, *, popularity: Mapping[str, float]) -> Iterator[OnEpoch]:
+def reporting(
+    run: Path | None, *, popularity: Mapping[str, float], after: int = 0, quiet: bool = False
+) -> Iterator[OnEpoch]:
     """Yield what to call after every epoch.
 
     Args:
         run: Folder that gets ``metrics.jsonl`` and ``tensorboard/``; None for the terminal alone.
         popularity: The popularity baseline on validation, shown for comparison.
+        after: The epoch that a resumed run goes on from: what the files say of later ones leaves.
+        quiet: Nothing on the terminal.
     """
     with ExitStack() as stack:
-        console = Console(stderr=True)
-        shown = _live if console.is_terminal else _lines
-        sinks = [stack.enter_context(shown(console, popularity))]
+        sinks: list[OnEpoch] = []
+        if not quiet:
+            console = Console(stderr=True)
+            shown = _live if console.is_terminal else _lines
+            sinks.append(stack.enter_context(shown(console, popularity)))
         if run is not None:
-            sinks.append(stack.enter_context(_json_lines(run / METRICS_LOG)))
-            sinks.append(stack.enter_context(_tensorboard(run / TENSORBOARD_FOLDER)))
+            sinks.append(stack.enter_context(_json_lines(run / METRICS_LOG, after)))
+            sinks.append(stack.enter_context(_tensorboard(run / TENSORBOARD_FOLDER, after)))
 
         def report(epoch: Epoch) -> None:
             for sink in sinks:
@@ -63,7 +69,8 @@ def _table(epochs: list[Epoch], popularity: Mapping[str, float]) -> Table:
     last = epochs[-1]
     table = Table(
         caption=f"best validation {SELECTION_METRIC} {last.best:.4f} in epoch {last.best_epoch}; "
-        f"popularity {popularity[SELECTION_METRIC]:.4f}"
+        f"popularity {popularity[SELECTION_METRIC]:.4f}; ends in {clock(last.remaining)} unless a "
+        "better epoch comes"
     )
     for heading in ("epoch", "loss", *last.loss, *_SHOWN, "s"):
         table.add_column(heading.replace("_", " "), justify="right")
@@ -91,16 +98,26 @@ def _lines(console: Console, popularity: Mapping[str, float]) -> Iterator[OnEpoc
         metrics = ", ".join(f"{name} {epoch.validation[name]:.4f}" for name in _SHOWN)
         write(
             f"epoch {epoch.number}: loss {sum(epoch.loss.values()):.4f} ({terms}); validation "
-            f"{metrics}; best {epoch.best:.4f} in epoch {epoch.best_epoch}; {epoch.seconds:.2f} s"
+            f"{metrics}; best {epoch.best:.4f} in epoch {epoch.best_epoch}; {epoch.seconds:.2f} s, "
+            f"ends in {clock(epoch.remaining)} unless a better one comes"
         )
 
     write(f"popularity: validation {SELECTION_METRIC} {popularity[SELECTION_METRIC]:.4f}")
     yield show
 
 
+def clock(seconds: float) -> str:
+    """``1:05`` or ``2:01:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 @contextmanager
-def _json_lines(path: Path) -> Iterator[OnEpoch]:
+def _json_lines(path: Path, after: int) -> Iterator[OnEpoch]:
+    kept = path.read_text("utf-8").splitlines(keepends=True)[:after] if path.is_file() else []
     with open(path, "w", encoding="utf-8") as stream:
+        stream.writelines(kept)
 
         def write(epoch: Epoch) -> None:
             stream.write(json.dumps(asdict(epoch)) + "\n")
@@ -110,10 +127,12 @@ def _json_lines(path: Path) -> Iterator[OnEpoch]:
 
 
 @contextmanager
-def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
+def _tensorboard(folder: Path, after: int) -> Iterator[OnEpoch]:
     from tensorboardX import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:
+    # A resumed run's events are named apart, else within one second they replace the earlier file.
+    suffix = f".{after:06d}"
+    with SummaryWriter(str(folder), purge_step=after + 1, filename_suffix=suffix) as writer:
 
         def write(epoch: Epoch) -> None:
             writer.add_scalar("loss/total", sum(epoch.loss.values()), epoch.number)

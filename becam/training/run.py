@@ -2,136 +2,163 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from becam.checkpoint import CHECKPOINT_NAME, Checkpoint, Modality
-from becam.devices import limited_threads, resolve_device
-from becam.errors import BecamError
-from becam.files import atomic_file
-from becam.recommenders import FeaturesMode, Recommender, create_recommender
-from becam.training.loop import Fitted, fit, rank_model, seeded
-from becam.training.ranking import popularity_metrics
-from becam.training.report import METRICS_LOG, TENSORBOARD_FOLDER, reporting
+from becam.checkpoint import Checkpoint, Modality
+from becam.devices import kept_heap, limited_threads, resolve_device
+from becam.recommenders import FeaturesMode, Recommender, create_recommender, recommender_class
+from becam.training.folder import RunFolder
+from becam.training.loop import Epoch, Fitted, Schedule, fit, rank_model, seeded
+from becam.training.neighbours import cached_neighbours
+from becam.training.ranking import UserMetrics, popularity_metrics
+from becam.training.report import reporting
 from becam.training.scoring import baselines, feature_hashes, load_features, split_for_test
 
 if TYPE_CHECKING:
     from becam.data.dataset import Dataset, FeatureSet
-
-CONFIG_NAME = "config.json"
-METRICS_NAME = "metrics.json"
 
 
 def train(
     dataset: Dataset,
     *,
     model: str = "bm3",
+    model_options: Mapping[str, Any] | None = None,
     adapter: str = "befa",
-    befa_variant: str = "equations",
-    befa_ratio: float = 4.0,
-    befa_dropout: float = 0.1,
+    adapter_options: Mapping[str, Any] | None = None,
     features: str | None = None,
+    modalities: Sequence[str] | None = None,
     features_mode: FeaturesMode = "frozen",
-    lr: float = 1e-3,
-    layers: int = 1,
-    dropout: float = 0.3,
-    reg_weight: float = 0.1,
+    lr: float | None = None,
     batch_size: int = 2048,
     epochs: int = 1000,
     patience: int = 10,
-    warmup: int = 50,
+    warmup: int | None = None,
     mask_validation: bool = False,
+    score_test: bool = True,
     seed: int = 0,
     device: str = "auto",
     threads: int = 1,
     output: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    save_every: float = 30.0,
+    quiet: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Checkpoint:
     """Train a recommender on a dataset; the epoch is chosen on validation, the test scored once.
 
     Args:
         dataset: A prepared dataset with features.
         model: Registered name of the recommender.
+        model_options: The recommender's own options; see ``becam models``.
         adapter: Registered name of the adapter, on every modality.
-        befa_variant: BeFA's form, ``equations`` or ``released``.
-        befa_ratio: BeFA's hidden width relative to the embedding width.
-        befa_dropout: BeFA's dropout probability.
+        adapter_options: The adapter's own options; see ``becam models``.
         features: Name of the feature set; the only one when None.
+        modalities: Which of its modalities to use; all when None.
         features_mode: ``frozen`` or ``trainable`` content features.
-        lr: Adam's learning rate.
-        layers: Number of graph layers.
-        dropout: The recommender's dropout probability.
-        reg_weight: Weight of the recommender's regularisation.
+        lr: Adam's learning rate; the recommender's own default when None.
         batch_size: Interactions a step.
         epochs: Most passes over the training interactions.
         patience: Epochs without a better validation Recall@20 that end training.
-        warmup: First epochs on which patience does not count.
+        warmup: First epochs on which patience does not count; the recommender's own default when
+            None.
         mask_validation: Leave validation interactions out of the ranking at test.
-        seed: Seed of initial weights, batches and dropout.
+        score_test: Score the test split at the end; a search does not.
+        seed: Seed of initial weights, batches, negatives and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads while it trains.
-        output: Folder for ``befa.pt``, ``config.json``, ``metrics.json``, ``metrics.jsonl`` and
-            ``tensorboard/``; nothing is written when None.
+        output: Folder for ``befa.pt``, ``config.json``, ``metrics.json``, ``metrics.jsonl``,
+            ``users.npz`` and ``tensorboard/``; nothing is written when None.
         overwrite: Replace an earlier run in ``output``.
+        resume: Go on with a run in ``output`` that was killed, to the weights and metrics of one
+            never stopped; a finished one is read.
+        save_every: Seconds between saves of what ``resume`` goes on from.
+        quiet: Nothing on the terminal.
+        on_epoch: Called after every epoch; what it raises ends the training.
 
     Returns:
         The checkpoint, with validation and test metrics of the selected epoch.
 
     Raises:
         BecamError: An unknown name, a value out of range, a dataset without features, an output
-            that exists, or a diverging loss.
+            that exists, a run with other options to resume, or a diverging loss.
     """
-    options = {k: v for k, v in locals().items() if k not in ("dataset", "output", "overwrite")}
-    _check(lr=lr, batch_size=batch_size, epochs=epochs, patience=patience, warmup=warmup)
+    recipe = recommender_class(model).recipe
+    schedule = Schedule(
+        lr=recipe.lr if lr is None else lr,
+        batch_size=batch_size,
+        epochs=epochs,
+        patience=patience,
+        warmup=recipe.warmup if warmup is None else warmup,
+    )
     target = resolve_device(device)
     feature_set = dataset.feature_set(features)
-    options["features"] = feature_set.name
-    config: dict[str, Any] = {
-        "adapter": adapter,
-        "features_mode": features_mode,
-        "layers": layers,
-        "dropout": dropout,
-        "reg_weight": reg_weight,
-    }
-    if adapter == "befa":
-        config["adapter_config"] = {
-            "variant": befa_variant,
-            "ratio": befa_ratio,
-            "dropout": befa_dropout,
-        }
+    contents = load_features(feature_set, modalities)
     training, validation = dataset.interactions("train"), dataset.interactions("validation")
-    with seeded(seed), limited_threads(threads):
+    with seeded(seed), limited_threads(threads), kept_heap():
         recommender = create_recommender(
             model,
             dataset.n_users,
             dataset.n_items,
             training,
-            load_features(feature_set),
-            **config,
+            contents,
+            options=model_options,
+            adapter=adapter,
+            adapter_options=adapter_options,
+            features_mode=features_mode,
+            find_neighbours=cached_neighbours(dataset.path),
         ).to(target)
-        run = None if output is None else _open_run(Path(output), overwrite=overwrite)
-        _write(run, CONFIG_NAME, {"dataset": str(dataset.path), **options})
+        options = {
+            "model": model,
+            "model_options": recommender.options(),
+            "adapter": adapter,
+            "adapter_options": recommender.adapter(recommender.modalities[0]).config(),
+            "features": feature_set.name,
+            "modalities": list(recommender.modalities),
+            "features_mode": features_mode,
+            **vars(schedule),
+            "mask_validation": mask_validation,
+            "score_test": score_test,
+            "seed": seed,
+            "device": target.type,
+            "threads": threads,
+        }
+        folder = None if output is None else RunFolder(Path(output), save_every)
+        if folder is not None:
+            identity = {"dataset": dataset.fingerprint, "options": options}
+            if resume and folder.finished(identity):
+                return Checkpoint.load(folder.path)
+            folder.open(identity, overwrite=overwrite, resume=resume)
+        state = None if folder is None else folder.state_file.load()
         popular = popularity_metrics(training, dataset.n_items, validation, training).mean()
-        with reporting(run, popularity=popular) as on_epoch:
+        with reporting(
+            None if folder is None else folder.path,
+            popularity=popular,
+            after=0 if state is None else len(state["seconds"]),
+            quiet=quiet,
+        ) as report:
+
+            def after_epoch(epoch: Epoch) -> None:
+                report(epoch)
+                if on_epoch is not None:
+                    on_epoch(epoch)
+
             fitted = fit(
                 recommender,
                 training,
                 validation,
-                lr=lr,
-                batch_size=batch_size,
-                epochs=epochs,
-                patience=patience,
-                warmup=warmup,
-                on_epoch=on_epoch,
+                schedule,
+                on_epoch=after_epoch,
+                state=state,
+                state_file=None if folder is None else folder.state_file,
             )
-    checkpoint = _checkpoint(dataset, feature_set, recommender, fitted, options, config)
-    if run is not None:
-        checkpoint.save(run / CHECKPOINT_NAME)
-        compared = baselines(dataset, mask_validation=mask_validation)
-        _write(run, METRICS_NAME, checkpoint.metrics | {"baselines": compared})
+    checkpoint, tested = _checkpoint(dataset, feature_set, recommender, fitted, options)
+    if folder is not None:
+        compared = baselines(dataset, mask_validation=mask_validation) if score_test else {}
+        folder.close(checkpoint, tested, compared)
     return checkpoint
 
 
@@ -141,14 +168,17 @@ def _checkpoint(
     recommender: Recommender,
     fitted: Fitted,
     options: dict[str, Any],
-    config: dict[str, Any],
-) -> Checkpoint:
+) -> tuple[Checkpoint, UserMetrics | None]:
     # The metrics come from the CPU, as those of `evaluate` do, so that both agree to the digit.
     recommender.cpu()
     train, validation = dataset.interactions("train"), dataset.interactions("validation")
-    positives, masked = split_for_test(dataset, mask_validation=options["mask_validation"])
+    tested = None
+    if options["score_test"]:
+        tested = rank_model(
+            recommender, *split_for_test(dataset, mask_validation=options["mask_validation"])
+        )
     state = {name: value.detach() for name, value in recommender.state_dict().items()}
-    return Checkpoint(
+    checkpoint = Checkpoint(
         item_ids=list(dataset.item_ids),
         user_ids=list(dataset.user_ids),
         item_embeddings=state["item_embedding"],
@@ -157,29 +187,43 @@ def _checkpoint(
             name: _modality(recommender, name, dict(feature_set.encoders[name]))
             for name in recommender.modalities
         },
-        recommender={"name": recommender.name, "config": config},
+        recommender={
+            "name": recommender.name,
+            "config": {
+                "options": options["model_options"],
+                "adapter": options["adapter"],
+                "adapter_options": options["adapter_options"],
+                "features_mode": options["features_mode"],
+            },
+        },
         state=state,
         metrics={
             "epoch": fitted.best_epoch,
             "validation": rank_model(recommender, validation, train).mean(),
-            "test": rank_model(recommender, positives, masked).mean(),
+            "test": {} if tested is None else tested.mean(),
         },
         dataset={"name": dataset.manifest.name, "fingerprint": dataset.fingerprint},
         training={
             "options": options,
             "seed": options["seed"],
             "mask_validation": options["mask_validation"],
-            "features": {"name": feature_set.name, "sha256": feature_hashes(feature_set)},
+            "features": {
+                "name": feature_set.name,
+                "sha256": feature_hashes(feature_set, recommender.modalities),
+            },
             "parameters": sum(p.numel() for p in recommender.parameters()),
             "epochs": fitted.epochs,
             "stopped": fitted.stopped,
+            "seconds": fitted.seconds,
+            "epoch_seconds": fitted.epoch_seconds,
             "version": _version(),
         },
     )
+    return checkpoint, tested
 
 
 def _modality(recommender: Recommender, name: str, encoder: dict[str, Any]) -> Modality:
-    projection, adapter = recommender.projection(name), recommender.adapter(name)
+    projection, adapter = recommender.projection(name), recommender.adapter(name).finished()
     return Modality(
         projection_weight=projection.weight.detach(),
         projection_bias=projection.bias.detach(),
@@ -190,38 +234,6 @@ def _modality(recommender: Recommender, name: str, encoder: dict[str, Any]) -> M
         },
         encoder=encoder,
     )
-
-
-def _open_run(run: Path, *, overwrite: bool) -> Path:
-    """The run's folder, made if need be and cleared of an earlier run's files alone."""
-    if run.is_file():
-        raise BecamError(f"{run} is a file; choose a folder as -o.")
-    ours = [CHECKPOINT_NAME, CONFIG_NAME, METRICS_NAME, METRICS_LOG, TENSORBOARD_FOLDER]
-    present = [run / name for name in ours if (run / name).exists()]
-    if present and not overwrite:
-        raise BecamError(f"{run} already holds a run; choose another -o or pass --overwrite.")
-    try:
-        for path in present:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BecamError(f"Cannot write {run}: {error.strerror}; choose another -o.") from error
-    return run
-
-
-def _write(run: Path | None, name: str, values: dict[str, Any]) -> None:
-    if run is not None:
-        with atomic_file(run / name) as temporary:
-            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _check(*, lr: float, batch_size: int, epochs: int, patience: int, warmup: int) -> None:
-    if not 0 < lr < float("inf"):
-        raise BecamError(f"The learning rate --lr must be above 0, not {lr}.")
-    smallest = {"batch-size": (batch_size, 1), "epochs": (epochs, 1), "patience": (patience, 1)}
-    for name, (value, least) in (smallest | {"warmup": (warmup, 0)}).items():
-        if value < least:
-            raise BecamError(f"--{name} must be {least} or more, not {value}.")
 
 
 def _version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from becam.errors import BecamError
 from becam.files import sha256
-from becam.recommenders import Recommender, create_recommender
+from becam.recommenders import RECOMMENDERS, Recommender, create_recommender
 from becam.training.loop import rank_model
+from becam.training.neighbours import cached_neighbours
 from becam.training.ranking import Pairs, UserMetrics, popularity_metrics, random_metrics
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
     Raises:
         BecamError: As :func:`evaluate`.
     """
+    if checkpoint.recommender["name"] not in RECOMMENDERS:
+        raise BecamError(
+            f"This checkpoint ({checkpoint.recommender['name']}) has no recommender to rank with, "
+            "only what becam explain needs; score it in the system that it comes from."
+        )
     trained_on = checkpoint.dataset
     if dataset.fingerprint != trained_on["fingerprint"]:
         raise BecamError(
@@ -70,10 +77,12 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
         )
     recorded = checkpoint.training["features"]
     feature_set = dataset.feature_set(recorded["name"])
-    if (found := feature_hashes(feature_set)) != recorded["sha256"]:
-        differing = [m for m in recorded["sha256"] if found.get(m) != recorded["sha256"][m]]
+    modalities = tuple(recorded["sha256"])
+    found = feature_hashes(feature_set, [m for m in modalities if m in feature_set.modalities])
+    if found != recorded["sha256"]:
+        differing = [m for m in modalities if found.get(m) != recorded["sha256"][m]]
         raise BecamError(
-            f"The {' and '.join(differing or found)} features in {feature_set.path} are not those "
+            f"The {' and '.join(differing)} features in {feature_set.path} are not those "
             "of the training: encode them again as then, or train again."
         )
     try:
@@ -82,7 +91,8 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
             dataset.n_users,
             dataset.n_items,
             dataset.interactions("train"),
-            load_features(feature_set),
+            load_features(feature_set, modalities),
+            find_neighbours=cached_neighbours(dataset.path),
             **checkpoint.recommender["config"],
         )
         model.load_state_dict(checkpoint.state)
@@ -112,11 +122,26 @@ def baselines(dataset: Dataset, *, mask_validation: bool) -> dict[str, dict[str,
     }
 
 
-def load_features(feature_set: FeatureSet) -> dict[str, NDArray[np.float32]]:
-    """Every modality's features, memory-mapped."""
-    return {modality: feature_set.load(modality) for modality in feature_set.modalities}
+def load_features(
+    feature_set: FeatureSet, modalities: Sequence[str] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """The features of the given modalities, or of all, memory-mapped.
+
+    Raises:
+        BecamError: no modality, one named twice, or one that the set has not.
+    """
+    chosen = feature_set.modalities if modalities is None else tuple(modalities)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise BecamError(
+            f"Name each modality once, among {', '.join(feature_set.modalities)}, not "
+            f"{', '.join(chosen) or 'none'}."
+        )
+    return {modality: feature_set.load(modality) for modality in chosen}
 
 
-def feature_hashes(feature_set: FeatureSet) -> dict[str, str]:
-    """SHA-256 of every modality's feature file as it is now."""
-    return {m: sha256(feature_set.path / f"{m}.npy") for m in feature_set.modalities}
+def feature_hashes(
+    feature_set: FeatureSet, modalities: Sequence[str] | None = None
+) -> dict[str, str]:
+    """SHA-256 of the feature files of the given modalities, or of all, as they are now."""
+    chosen = feature_set.modalities if modalities is None else modalities
+    return {m: sha256(feature_set.path / f"{m}.npy") for m in chosen}

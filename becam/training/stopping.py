@@ -28,6 +28,11 @@ class EarlyStopping:
             self.best, self.best_epoch = score, epoch
         return improved
 
+    @property
+    def deadline(self) -> int:
+        """The epoch after which patience is used up unless a better one comes."""
+        return max(self.best_epoch, self.warmup) + self.patience
+
     def exhausted(self, epoch: int) -> bool:
         """Whether patience is used up after this epoch."""
-        return epoch - max(self.best_epoch, self.warmup) >= self.patience
+        return epoch >= self.deadline

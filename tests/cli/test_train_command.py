@@ -35,7 +35,7 @@ def invoke(*arguments):
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("runs") / "run"
-    result = invoke("train", folder, "-o", output, "--befa-ratio", "1/2", *QUICK)
+    result = invoke("train", folder, "-o", output, "--adapter-option", "ratio=1/2", *QUICK)
     assert result.exit_code == 0, result.output
     assert "test at epoch" in result.output
     return output
@@ -69,14 +69,15 @@ def test_a_ratio_may_be_a_fraction(run):
 
 @pytest.mark.parametrize("ratio", ["four", "1/0", "9", "nan"])
 def test_a_senseless_ratio_is_one_sentence(folder, tmp_path, ratio):
-    result = invoke("train", folder, "-o", tmp_path / "run", "--befa-ratio", ratio, *QUICK)
+    option = ("--adapter-option", f"ratio={ratio}")
+    result = invoke("train", folder, "-o", tmp_path / "run", *option, *QUICK)
     assert isinstance(result.exception, BecamError)
     assert "ratio" in str(result.exception)
 
 
 def test_help_names_every_option():
     shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["train", "--help"]).output
-    for option in ("--adapter", "--befa-variant", "--features-mode", "--warmup", "--patience"):
+    for option in ("--adapter", "--adapter-option", "--resume", "--features-mode", "--warmup", "--patience"):
         assert option in shown
 
 

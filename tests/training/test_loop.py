@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from becam.errors import BecamError
-from becam.recommenders import create_recommender
+from becam.recommenders import RECOMMENDERS, create_recommender
 from becam.training import loop
-from becam.training.loop import fit, rank_model, seeded
+from becam.training.loop import Schedule, fit, rank_model, seeded
 from becam.training.ranking import UserMetrics
 from becam.training.stopping import EarlyStopping
 
@@ -45,21 +45,23 @@ def world():
     return pairs[:160], pairs[160:], features
 
 
-def build(world, **config):
+def build(world, name="bm3", **config):
     train, _, features = world
-    return create_recommender("bm3", 40, 20, train, features, dim=8, **config)
+    return create_recommender(name, 40, 20, train, features, dim=8, **config)
 
 
-OPTIONS = {"lr": 1e-2, "batch_size": 32, "patience": 3, "warmup": 0}
+def schedule(epochs):
+    return Schedule(lr=1e-2, batch_size=32, epochs=epochs, patience=3, warmup=0)
 
 
 @pytest.mark.parametrize("config", [{"adapter": "befa"}, {"features_mode": "trainable"}])
-def test_same_seed_same_bits_and_another_seed_others(world, config):
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_same_seed_same_bits_and_another_seed_others(world, name, config):
     states = []
     for seed in (7, 7, 8):
         with seeded(seed):
-            model = build(world, **config)
-            fit(model, *world[:2], epochs=2, **OPTIONS)
+            model = build(world, name, **config)
+            fit(model, *world[:2], schedule(2))
         states.append(model.state_dict())
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
     assert not torch.equal(states[0]["item_embedding"], states[2]["item_embedding"])
@@ -91,16 +93,19 @@ def test_stops_by_patience_with_the_weights_of_the_best_epoch(world, monkeypatch
     seen = scripted(monkeypatch, [0.1, 0.3, 0.2, 0.25, 0.3, 0.9])
     epochs = []
     model = build(world)
-    fitted = fit(model, *world[:2], epochs=50, on_epoch=epochs.append, **OPTIONS)
+    fitted = fit(model, *world[:2], schedule(50), on_epoch=epochs.append)
     assert (fitted.best_epoch, fitted.epochs, fitted.stopped) == (2, 5, "patience")
     assert torch.equal(model.item_embedding, seen[1])
     assert not model.training
     assert [e.number for e in epochs] == [1, 2, 3, 4, 5]
     assert [e.best_epoch for e in epochs] == [1, 2, 2, 2, 2]
+    # Three more, of which each epoch that is no better takes one.
+    left = [e.remaining / np.mean([x.seconds for x in epochs[: e.number]]) for e in epochs]
+    assert left == pytest.approx([3, 3, 2, 1, 0])
 
 
 def test_runs_to_the_last_epoch(world):
-    fitted = fit(build(world), *world[:2], epochs=2, **OPTIONS)
+    fitted = fit(build(world), *world[:2], schedule(2))
     assert (fitted.epochs, fitted.stopped) == (2, "epochs")
 
 
@@ -111,7 +116,7 @@ def test_ctrl_c_keeps_the_best_so_far(world, monkeypatch):
 
     seen = scripted(monkeypatch, [0.2, 0.1, 0.3], interrupt)
     model = build(world)
-    fitted = fit(model, *world[:2], epochs=50, **OPTIONS)
+    fitted = fit(model, *world[:2], schedule(50))
     assert (fitted.best_epoch, fitted.stopped) == (1, "interrupted")
     assert torch.equal(model.item_embedding, seen[0])
 
@@ -122,7 +127,7 @@ def test_ctrl_c_in_the_first_epoch_is_said(world, monkeypatch):
 
     scripted(monkeypatch, [0.2], interrupt)
     with pytest.raises(BecamError, match="nothing to keep"):
-        fit(build(world), *world[:2], epochs=50, **OPTIONS)
+        fit(build(world), *world[:2], schedule(50))
 
 
 def test_a_diverging_loss_is_said(world):
@@ -130,12 +135,12 @@ def test_a_diverging_loss_is_said(world):
     with torch.no_grad():
         model.item_embedding[0, 0] = float("nan")
     with pytest.raises(BecamError, match="lower --lr"):
-        fit(model, *world[:2], epochs=2, **OPTIONS)
+        fit(model, *world[:2], schedule(2))
 
 
 def test_no_validation_is_said(world):
     with pytest.raises(BecamError, match="validation"):
-        fit(build(world), world[0], np.zeros((0, 2), np.int64), epochs=2, **OPTIONS)
+        fit(build(world), world[0], np.zeros((0, 2), np.int64), schedule(2))
 
 
 def test_loss_falls_and_every_training_pair_is_seen(world, monkeypatch):
@@ -144,12 +149,12 @@ def test_loss_falls_and_every_training_pair_is_seen(world, monkeypatch):
     loss = model.loss
 
     def spy(batch):
-        seen.append(torch.stack(list(batch), dim=1))
+        seen.append(torch.stack([batch.users, batch.items], dim=1))
         return loss(batch)
 
     monkeypatch.setattr(model, "loss", spy)
     epochs = []
-    fit(model, *world[:2], epochs=3, on_epoch=epochs.append, **OPTIONS)
+    fit(model, *world[:2], schedule(3), on_epoch=epochs.append)
     assert sum(epochs[-1].loss.values()) < sum(epochs[0].loss.values())
     per_epoch = len(seen) // 3
     orders = [torch.cat(seen[i * per_epoch : (i + 1) * per_epoch]) for i in range(3)]
@@ -162,3 +167,33 @@ def test_validation_ranks_without_dropout(world):
     model = build(world, adapter="befa").train()
     first, second = (rank_model(model, world[1], world[0]).mean() for _ in range(2))
     assert first == second
+
+
+def test_the_learning_rate_follows_the_recipe(world, monkeypatch):
+    model = build(world, "mgcn")
+    rates = []
+    monkeypatch.setattr(
+        loop.torch.optim.Adam,
+        "step",
+        lambda self: rates.append(self.param_groups[0]["lr"]),
+    )
+    scripted(monkeypatch, np.linspace(0.1, 0.9, 101))
+    fit(model, *world[:2], schedule(101))
+    per_epoch = len(rates) // 101
+    assert rates[0] == rates[per_epoch - 1] == 1e-2
+    # MGCN's is multiplied by .96 every 50 epochs.
+    assert rates[50 * per_epoch] == pytest.approx(0.96e-2)
+    assert rates[100 * per_epoch] == pytest.approx(0.96**2 * 1e-2)
+
+
+def test_adapters_hear_of_epochs_and_their_penalties_are_minimised(world, monkeypatch):
+    model = build(world)
+    adapter = model.adapter("image")
+    weight = torch.nn.Parameter(torch.tensor(2.0))
+    model.register_parameter("extra", weight)
+    heard, epochs = [], []
+    monkeypatch.setattr(adapter, "start_epoch", heard.append)
+    monkeypatch.setattr(adapter, "penalty", lambda: weight.square())
+    fit(model, *world[:2], schedule(2), on_epoch=epochs.append)
+    assert heard == [1, 2]
+    assert epochs[1].loss["image_size"] < epochs[0].loss["image_size"] < 4

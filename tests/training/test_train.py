@@ -97,6 +97,7 @@ def test_what_a_run_writes(dataset, run):
         "metrics.json",
         "metrics.jsonl",
         "tensorboard",
+        "users.npz",
     }
     checkpoint = Checkpoint.load(run)
     assert checkpoint.item_ids == dataset.item_ids
@@ -104,8 +105,9 @@ def test_what_a_run_writes(dataset, run):
     assert checkpoint.dataset == {"name": "planted", "fingerprint": dataset.fingerprint}
     assert checkpoint.modalities["image"].encoder == {"spec": "test"}
     config = json.loads((run / "config.json").read_text())
-    assert config["befa_ratio"] == 4
-    assert config["features"] == "a"
+    assert config["dataset"] == dataset.fingerprint
+    assert config["options"]["adapter_options"]["ratio"] == 4
+    assert config["options"]["features"] == "a"
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["test"] == checkpoint.metrics["test"]
     assert set(metrics["baselines"]) == {"popularity", "random"}
@@ -166,7 +168,14 @@ def test_a_refused_run_clears_nothing(dataset, run, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(run, mine)
     with pytest.raises(BecamError, match="ratio"):
-        train(dataset, features="a", befa_ratio=5.5, output=mine, overwrite=True, **QUICK)
+        train(
+            dataset,
+            features="a",
+            adapter_options={"ratio": 5.5},
+            output=mine,
+            overwrite=True,
+            **QUICK,
+        )
     assert (mine / "befa.pt").exists()
 
 
@@ -196,13 +205,18 @@ def test_ctrl_c_writes_the_best_so_far(dataset, tmp_path, monkeypatch):
         {"epochs": 0},
         {"patience": 0},
         {"warmup": -1},
-        {"dropout": 1.5},
+        {"model_options": {"dropout": 1.5}},
+        {"model_options": {"depth": 2}},
+        {"model_options": {"layers": "two"}},
+        {"modalities": []},
+        {"modalities": ["image", "image"]},
+        {"modalities": ["smell"]},
         {"adapter": "bfea"},
         {"model": "bm4"},
         {"features": "c"},
         {"features": None},  # two sets, none named
         {"features_mode": "melted"},
-        {"befa_variant": "paper"},
+        {"adapter_options": {"variant": "paper"}},
         {"device": "abacus"},
     ],
     ids=str,

@@ -1,0 +1,261 @@
+"""MGCN: behaviour-guided views of content (arXiv 2308.03588), and what BeFA's authors released."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from becam.errors import BecamError
+from becam.options import Option
+from becam.recommenders.base import Batch, Recipe, Recommender, bpr, squared_norms, take
+from becam.recommenders.graph import SparseMatrix, distinct_edges, edge_weights, lightgcn
+from becam.recommenders.knn import cosine_graph
+
+_TEMPERATURE = 0.2
+
+
+class GatedViews(Recommender):
+    """What MGCN and LATTICE_BeFA share: LightGCN beside views of gated content.
+
+    With H = LGCN_L(S), each modality's view of the items is z_m = G_m (E_i * sigmoid(W_m a_m + b))
+    over the frozen kNN graph G_m, and of the users S_ui z_m. An adapter that is itself a gate on
+    E_i (BeFA) takes the gate's place. ``side`` makes one side view of them; the embeddings are
+    H + side.
+
+    Args:
+        n_users: Number of users U.
+        n_items: Number of items I.
+        pairs: Training interactions, (n, 2) int64 of [user, item].
+        features: Content features by modality, each (I, d_m) float32; one or more.
+        layers: LightGCN layers.
+        item_layers: Hops over each item graph.
+        reg_weight: Weight of the squared norms.
+        knn_k: Neighbours of each item in its modality's graph, itself included.
+        **shared: The options of :class:`~becam.recommenders.base.Recommender`.
+
+    Raises:
+        BecamError: An option outside of its range, or features that do not fit.
+    """
+
+    recipe: ClassVar[Recipe] = Recipe(lr_decay=0.96)
+    pairwise: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        pairs: NDArray[np.int64],
+        features: Mapping[str, NDArray[np.float32]],
+        *,
+        layers: int,
+        item_layers: int,
+        reg_weight: float,
+        knn_k: int,
+        **shared: Any,
+    ) -> None:
+        super().__init__(n_users, n_items, pairs, features, **shared)
+        if min(layers, item_layers) < 0:
+            raise BecamError("The numbers of layers must be 0 or more.")
+        if reg_weight < 0:
+            raise BecamError(f"The weight reg_weight must be 0 or more, not {reg_weight}.")
+        self.layers = layers
+        self.item_layers = item_layers
+        self.reg_weight = reg_weight
+        self.knn_k = knn_k
+        dim = self.item_embedding.shape[1]
+        self.gates = nn.ModuleDict(
+            {m: nn.Linear(dim, dim) for m in self.modalities if not self.adapter(m).is_gate}
+        )
+        self.item_graphs = nn.ModuleDict(
+            {m: cosine_graph(n) for m, n in self.neighbours(features, knn_k).items()}
+        )
+        users, items = distinct_edges(pairs, n_items)
+        self.user_view = SparseMatrix(
+            torch.from_numpy(users),
+            torch.from_numpy(items),
+            torch.from_numpy(edge_weights(users, items, n_users, n_items)),
+            (n_users, n_items),
+        )
+
+    @abstractmethod
+    def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
+        """The side view (U+I, d) out of H (U+I, d) and the modalities' views (M, U+I, d)."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """BPR and squared norms of a batch with negatives."""
+        behaviour, side = self._propagated()
+        return self._ranking_loss(batch, behaviour + side)
+
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """H + side: users (U, d) and items (I, d)."""
+        behaviour, side = self._propagated()
+        users, items = torch.split(behaviour + side, [self.n_users, self.n_items])
+        return users, items
+
+    def _ranking_loss(self, batch: Batch, nodes: Tensor) -> dict[str, Tensor]:
+        rows = torch.cat([batch.users, self.n_users + batch.pair()])
+        user, positive, negative = take(nodes, rows).chunk(3)
+        return {
+            "bpr": bpr(user, positive, negative),
+            "regularisation": self.reg_weight * squared_norms(user, positive, negative),
+        }
+
+    def _propagated(self) -> tuple[Tensor, Tensor]:
+        """H and the side view, both (U+I, d)."""
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        behaviour = lightgcn(self.adjacency, nodes, self.layers)
+        views = torch.stack([self._view(modality) for modality in self.modalities])
+        return behaviour, self.side(behaviour, views)
+
+    def _view(self, modality: str) -> Tensor:
+        items = self.content(modality)
+        if modality in self.gates:
+            items = self.item_embedding * torch.sigmoid(self.gates[modality](items))
+        for _ in range(self.item_layers):
+            items = self.item_graphs[modality](items)
+        return torch.cat([self.user_view(items), items])
+
+
+class MGCN(GatedViews):
+    """Views of content fused by attention and by each node's preference, with a contrast to H.
+
+    alpha = softmax over m of q(z_m), q = Linear, tanh, Linear to one; C = sum alpha_m z_m;
+    side = (sum_m sigmoid(W'_m H) * (z_m - C) + C) / (M + 1). The loss is BPR + reg_weight Reg
+    + contrast_weight [NCE(side_i, H_i) + NCE(side_u, H_u)], in batch, with temperature .2.
+
+    Args:
+        n_users: Number of users U.
+        n_items: Number of items I.
+        pairs: Training interactions, (n, 2) int64 of [user, item].
+        features: Content features by modality, each (I, d_m) float32; one or more.
+        contrast_weight: Weight of the contrast between side view and behaviour.
+        **shared: The options of :class:`GatedViews` and of
+            :class:`~becam.recommenders.base.Recommender`.
+
+    Raises:
+        BecamError: An option outside of its range, or features that do not fit.
+    """
+
+    name: ClassVar[str] = "mgcn"
+    title: ClassVar[str] = "MGCN"
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        pairs: NDArray[np.int64],
+        features: Mapping[str, NDArray[np.float32]],
+        *,
+        layers: Annotated[int, Option("LightGCN layers.")] = 2,
+        item_layers: Annotated[int, Option("Hops over each item graph.")] = 1,
+        reg_weight: Annotated[float, Option("Weight of the squared norms.")] = 1e-4,
+        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.")] = 10,
+        contrast_weight: Annotated[
+            float, Option("Weight of the contrast.", search=(0.001, 0.01, 0.1))
+        ] = 0.01,
+        **shared: Any,
+    ) -> None:
+        super().__init__(
+            n_users,
+            n_items,
+            pairs,
+            features,
+            layers=layers,
+            item_layers=item_layers,
+            reg_weight=reg_weight,
+            knn_k=knn_k,
+            **shared,
+        )
+        if contrast_weight < 0:
+            raise BecamError(f"The contrast's weight must be 0 or more, not {contrast_weight}.")
+        self.contrast_weight = contrast_weight
+        dim = self.item_embedding.shape[1]
+        self.query = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
+        self.preferences = nn.ModuleDict({m: nn.Linear(dim, dim) for m in self.modalities})
+
+    def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
+        """Fuse the views (M, U+I, d) with H (U+I, d); see the class."""
+        attention = torch.softmax(self.query(views), dim=0)
+        common = (attention * views).sum(dim=0)
+        own = [
+            torch.sigmoid(self.preferences[m](behaviour)) * (view - common)
+            for m, view in zip(self.modalities, views, strict=True)
+        ]
+        side: Tensor = (sum(own) + common) / (len(own) + 1)
+        return side
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss terms of a batch with negatives; see the class for the equation."""
+        behaviour, side = self._propagated()
+        contrast = [
+            _contrast(take(side, rows), take(behaviour, rows))
+            for rows in (batch.users, self.n_users + batch.items)
+        ]
+        terms = self._ranking_loss(batch, behaviour + side)
+        return terms | {"contrast": self.contrast_weight * torch.stack(contrast).sum()}
+
+
+class LATTICEBeFA(GatedViews):
+    """LATTICE_BeFA as its authors released it: despite its name, a simplified MGCN.
+
+    The side view is the mean of the modalities' views; there is no contrast and no learned graph.
+    The loss is BPR + reg_weight Reg. Meant for the adapter ``befa`` with ``variant=released``.
+
+    Args:
+        n_users: Number of users U.
+        n_items: Number of items I.
+        pairs: Training interactions, (n, 2) int64 of [user, item].
+        features: Content features by modality, each (I, d_m) float32; one or more.
+        **shared: The options of :class:`GatedViews` and of
+            :class:`~becam.recommenders.base.Recommender`.
+
+    Raises:
+        BecamError: An option outside of its range, or features that do not fit.
+    """
+
+    name: ClassVar[str] = "lattice-befa-released"
+    title: ClassVar[str] = "LATTICE (as released)"
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        pairs: NDArray[np.int64],
+        features: Mapping[str, NDArray[np.float32]],
+        *,
+        layers: Annotated[int, Option("LightGCN layers.")] = 2,
+        item_layers: Annotated[int, Option("Hops over each item graph.")] = 1,
+        reg_weight: Annotated[
+            float, Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3))
+        ] = 1e-4,
+        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.")] = 10,
+        **shared: Any,
+    ) -> None:
+        super().__init__(
+            n_users,
+            n_items,
+            pairs,
+            features,
+            layers=layers,
+            item_layers=item_layers,
+            reg_weight=reg_weight,
+            knn_k=knn_k,
+            **shared,
+        )
+
+    def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
+        """The mean of the views (M, U+I, d)."""
+        return views.mean(dim=0)
+
+
+def _contrast(views: Tensor, targets: Tensor) -> Tensor:
+    """InfoNCE of rows (B, d) against the rows of the same batch."""
+    views, targets = (nn.functional.normalize(x, dim=1) for x in (views, targets))
+    logits = views @ targets.T / _TEMPERATURE
+    return nn.functional.cross_entropy(logits, torch.arange(len(views), device=views.device))

@@ -1,0 +1,70 @@
+"""A training that can be killed at any moment: its state on disk, and back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from becam.errors import BecamError
+from becam.files import atomic_file
+
+STATE_NAME = "state.pt"
+
+
+class StateFile:
+    """Where a run keeps what it needs to go on: one file, replaced whole.
+
+    Args:
+        path: Of the file.
+        every: Seconds between two writes.
+    """
+
+    def __init__(self, path: Path, every: float) -> None:
+        self.path = path
+        self._every = every
+        self._written = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state, and torch's generators set as they were; None where there is no file.
+
+        Raises:
+            BecamError: the file is damaged.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            torch.set_rng_state(state["generator"])
+            if state["cuda_generators"]:
+                torch.cuda.set_rng_state_all(state["cuda_generators"])
+        except Exception as error:  # torch raises many kinds for what is not its own
+            raise BecamError(
+                f"{self.path} is damaged, so this run cannot go on; start it anew with --overwrite."
+            ) from error
+        return state
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last write."""
+        return time.monotonic() - self._written >= self._every
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state with that of torch's generators.
+
+        Raises:
+            BecamError: the disk refused.
+        """
+        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        generators = torch.cuda.get_rng_state_all() if used else []
+        with atomic_file(self.path) as temporary:
+            torch.save(
+                state | {"generator": torch.get_rng_state(), "cuda_generators": generators},
+                temporary,
+            )
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Delete the file: the run is over."""
+        self.path.unlink(missing_ok=True)
