@@ -111,8 +111,10 @@ class FREEDOM(Recommender):
         users, items = self._propagated(self._sampled or self.adjacency)
         user, pair = take(users, batch.users), batch.pair()
         terms = {"bpr": bpr(user, *take(items, pair).chunk(2))}
+        # A row that occurs twice is projected and adapted once.
+        rows, row_of = torch.unique(pair, return_inverse=True)
         for modality in self.modalities:
-            content = self.content(modality, pair).chunk(2)
+            content = take(self.content(modality, rows), row_of).chunk(2)
             terms[f"{modality}_bpr"] = self.reg_weight * bpr(user, *content)
         return terms
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class SparseMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The product with ``x`` (columns, d): (rows, d), differentiable in ``x``."""
-        product: Tensor = _LayerSum.apply(self, x, 1, False)
+        product: Tensor = _Propagation.apply(self, x, 1, False)
         return product
 
     def multiply(self, x: Tensor) -> Tensor:
@@ -142,31 +143,39 @@ def lightgcn(matrix: SparseMatrix, x: Tensor, layers: int) -> Tensor:
     Returns:
         Propagated embeddings, (n, d), differentiable in ``x``.
     """
-    total: Tensor = _LayerSum.apply(matrix, x, layers, True)
-    return total / (layers + 1)
+    mean: Tensor = _Propagation.apply(matrix, x, layers, True)
+    return mean
 
 
-class _LayerSum(torch.autograd.Function):
-    """M^L x, or the sum of all layers up to it; its gradient is that of the transpose.
+class _Propagation(torch.autograd.Function):
+    """M^L x, or the mean of x and all layers up to it; its gradient is that of the transpose.
 
     No layer is kept in memory, since the map is linear.
     """
 
     @staticmethod
-    def forward(ctx: Any, matrix: SparseMatrix, x: Tensor, layers: int, every: bool) -> Tensor:
-        ctx.matrix, ctx.layers, ctx.every = matrix, layers, every
-        return _layers(matrix.multiply, x, layers, every)
+    def forward(ctx: Any, matrix: SparseMatrix, x: Tensor, layers: int, mean: bool) -> Tensor:
+        ctx.matrix, ctx.layers, ctx.mean = matrix, layers, mean
+        return _propagate(matrix.multiply, x, layers, mean)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None, None]:
         multiply = ctx.matrix.multiply_transposed
-        back = _layers(multiply, gradients[0].contiguous(), ctx.layers, ctx.every)
-        return None, back, None, None
+        return (
+            None,
+            _propagate(multiply, gradients[0].contiguous(), ctx.layers, ctx.mean),
+            None,
+            None,
+        )
 
 
-def _layers(multiply: Any, x: Tensor, layers: int, every: bool) -> Tensor:
-    total = layer = x
+def _propagate(multiply: Callable[[Tensor], Tensor], x: Tensor, layers: int, mean: bool) -> Tensor:
+    if layers == 0:
+        return x.clone()
+    result = x
     for _ in range(layers):
-        layer = multiply(layer)
-        total = total + layer if every else layer
-    return total
+        # Horner's scheme: x + M (x + M (x + ...)) needs one matrix of memory and no copies.
+        result = multiply(result)
+        if mean:
+            result += x
+    return result.div_(layers + 1) if mean else result

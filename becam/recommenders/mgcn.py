@@ -194,8 +194,7 @@ class MGCN(GatedViews):
         """Loss terms of a batch with negatives; see the class for the equation."""
         behaviour, side = self._propagated()
         contrast = [
-            _contrast(take(side, rows), take(behaviour, rows))
-            for rows in (batch.users, self.n_users + batch.items)
+            _contrast(side, behaviour, rows) for rows in (batch.users, self.n_users + batch.items)
         ]
         terms = self._ranking_loss(batch, behaviour + side)
         return terms | {"contrast": self.contrast_weight * torch.stack(contrast).sum()}
@@ -254,8 +253,36 @@ class LATTICEBeFA(GatedViews):
         return views.mean(dim=0)
 
 
-def _contrast(views: Tensor, targets: Tensor) -> Tensor:
-    """InfoNCE of rows (B, d) against the rows of the same batch."""
-    views, targets = (nn.functional.normalize(x, dim=1) for x in (views, targets))
-    logits = views @ targets.T / _TEMPERATURE
-    return nn.functional.cross_entropy(logits, torch.arange(len(views), device=views.device))
+def _contrast(views: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
+    """InfoNCE of the given rows (B,) of ``views`` against the same rows of ``targets``.
+
+    A row that occurs twice in the batch counts twice, on either side, but is compared once.
+    """
+    distinct, counts = torch.unique(rows, return_counts=True)
+    view, target = (nn.functional.normalize(take(x, distinct), dim=1) for x in (views, targets))
+    loss: Tensor = _WeightedNCE.apply(view / _TEMPERATURE, target, counts.to(view.dtype))
+    return loss
+
+
+class _WeightedNCE(torch.autograd.Function):
+    """sum_i w_i (log sum_j c_j exp(x_i . y_j) - x_i . y_i): x and y (n, d), c (n,), w = c / sum c.
+
+    Written out because autograd would walk the n x n matrix several times more. Its entries are
+    at most 1 / temperature, so that exp cannot overflow.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, counts: Tensor) -> Tensor:
+        similarity = (x @ y.T).exp_()
+        sums = similarity @ counts
+        ctx.save_for_backward(x, y, counts, similarity, sums)
+        return counts @ (sums.log() - (x * y).sum(dim=1)) / counts.sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, y, counts, similarity, sums = ctx.saved_tensors
+        share, own = (counts / sums)[:, None], counts[:, None]
+        to_x = share * (similarity @ (own * y)) - own * y
+        to_y = own * (similarity.T @ (share * x)) - own * x
+        scale = gradients[0] / counts.sum()
+        return scale * to_x, scale * to_y, None

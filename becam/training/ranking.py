@@ -15,6 +15,8 @@ CUTOFFS = (5, 10, 20, 50)
 # Scores held at once: 64 MiB of float32.
 _CHUNK_SCORES = 1 << 24
 
+_UNRANKED = np.iinfo(np.int64).max
+
 Pairs = NDArray[np.int64]
 
 
@@ -44,7 +46,7 @@ def rank_users(
 
     Args:
         score: Maps users (B,) int64 on ``device`` to a new tensor of scores (B, I), higher first;
-            among equal scores the order is torch's.
+            among equal scores the item of lower index stands first.
         n_items: Number of items I.
         positives: (n, 2) of [user, item]: what should rank high. At least one.
         masked: (m, 2) of [user, item]: never ranked, such as training interactions.
@@ -54,25 +56,53 @@ def rank_users(
         The metrics as ``recall@5``, ..., ``ndcg@50``.
     """
     users, row_of, counts = _by_user(positives)
-    # One sorted key per (row, item) turns "is it a positive" into a binary search.
-    keys = torch.from_numpy(np.sort(row_of * n_items + positives[:, 1])).to(device)
-    rows, columns, bounds = _masks(masked, users)
-    rows_t, columns_t = torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
+    order = np.argsort(row_of, kind="stable")
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    # The k-th positive of each user: those of one k are ranked in one sweep over the scores.
+    turn = torch.from_numpy(np.arange(len(order)) - bounds[row_of[order]]).to(device)
+    row_t = torch.from_numpy(row_of[order]).to(device)
+    column_t = torch.from_numpy(positives[order, 1]).to(device)
+    masked_rows, masked_columns, masked_bounds = _masks(masked, users)
+    masked_rows_t = torch.from_numpy(masked_rows).to(device)
+    masked_columns_t = torch.from_numpy(masked_columns).to(device)
     users_t = torch.from_numpy(users).to(device)
 
-    depth = min(max(CUTOFFS), n_items)
     chunk = max(1, _CHUNK_SCORES // n_items)
-    hits = torch.empty(len(users), depth, dtype=torch.bool, device=device)
+    ranks = torch.empty(len(order), dtype=torch.int64, device=device)
     for start in range(0, len(users), chunk):
         stop = min(start + chunk, len(users))
         scores = score(users_t[start:stop])
+        hidden = slice(masked_bounds[start], masked_bounds[stop])
+        scores[masked_rows_t[hidden] - start, masked_columns_t[hidden]] = -torch.inf
         span = slice(bounds[start], bounds[stop])
-        scores[rows_t[span] - start, columns_t[span]] = -torch.inf
-        best = scores.topk(depth)
-        found = best.indices + torch.arange(start, stop, device=device)[:, None] * n_items
-        at = torch.searchsorted(keys, found).clamp_(max=len(keys) - 1)
-        hits[start:stop] = (keys[at] == found) & (best.values > -torch.inf)
-    return UserMetrics(users, _metrics(hits.cpu().numpy(), counts))
+        ranks[span] = _ranks(scores, row_t[span] - start, column_t[span], turn[span])
+    return UserMetrics(users, _metrics(ranks.cpu().numpy(), row_of[order], counts))
+
+
+def _ranks(scores: Tensor, rows: Tensor, columns: Tensor, turn: Tensor) -> Tensor:
+    """How many items stand before each positive, (n,) int64; ``_UNRANKED`` where it is masked.
+
+    Counting them takes a fraction of the time of sorting the best ones out.
+    """
+    ranks = torch.empty(len(rows), dtype=torch.int64, device=scores.device)
+    ones = torch.ones(scores.shape[1], dtype=scores.dtype, device=scores.device)
+    for k in range(int(turn.max()) + 1):
+        at = (turn == k).nonzero().squeeze(1)
+        row, column = rows[at], columns[at]
+        whole = len(row) == len(scores)
+        block = scores if whole else scores[row]
+        own = scores[row, column][:, None]
+        before = torch.gt(block, own, out=torch.empty_like(block)).mv(ones).long()
+        near = (before < max(CUTOFFS)).nonzero().squeeze(1)
+        equal = block[near] == own[near]
+        tied = (equal.sum(dim=1) > 1).nonzero().squeeze(1)
+        if len(tied):
+            earlier = torch.arange(scores.shape[1], device=scores.device) < column[near[tied], None]
+            before[near[tied]] += (equal[tied] & earlier).sum(dim=1)
+        # Not so: masked, or not a number.
+        before[~(own.squeeze(1) > -torch.inf)] = _UNRANKED
+        ranks[at] = before
+    return ranks
 
 
 def random_metrics(n_items: int, positives: Pairs, masked: Pairs) -> UserMetrics:
@@ -93,30 +123,28 @@ def random_metrics(n_items: int, positives: Pairs, masked: Pairs) -> UserMetrics
     return UserMetrics(users, values)
 
 
-def popularity_scores(train: Pairs, n_items: int) -> Tensor:
-    """Scores (I,) float64 that rank items by training interactions, ties by lower index."""
-    counts = np.bincount(train[:, 1], minlength=n_items)
-    scores = np.empty(n_items)
-    scores[np.argsort(-counts, kind="stable")] = -np.arange(n_items)
-    return torch.from_numpy(scores)
-
-
 def popularity_metrics(train: Pairs, n_items: int, positives: Pairs, masked: Pairs) -> UserMetrics:
     """What recommending the most popular items scores; see :func:`rank_users`."""
-    scores = popularity_scores(train, n_items)
+    scores = torch.from_numpy(np.bincount(train[:, 1], minlength=n_items).astype(np.float32))
     return rank_users(
         lambda users: scores.expand(len(users), -1).clone(), n_items, positives, masked
     )
 
 
-def _metrics(hits: NDArray[np.bool_], counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    depth = hits.shape[1]
-    found = np.cumsum(hits, axis=1)
-    gain = np.cumsum(hits * _discounts(depth), axis=1)
-    ideal = np.concatenate([[0.0], np.cumsum(_discounts(max(CUTOFFS)))])
-    last = {k: min(k, depth) - 1 for k in CUTOFFS}
-    recall = {f"recall@{k}": found[:, last[k]] / counts for k in CUTOFFS}
-    ndcg = {f"ndcg@{k}": gain[:, last[k]] / ideal[np.minimum(k, counts)] for k in CUTOFFS}
+def _metrics(
+    ranks: NDArray[np.int64], rows: NDArray[np.int64], counts: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Metrics of every user out of the ranks (n,) of the positives in the users' rows (n,)."""
+    deepest = max(CUTOFFS)
+    discounts = np.append(_discounts(deepest), 0.0)
+    gains = discounts[np.minimum(ranks, deepest)]
+    ideal = np.concatenate([[0.0], np.cumsum(_discounts(deepest))])
+    recall, ndcg = {}, {}
+    for k in CUTOFFS:
+        hit = ranks < k
+        recall[f"recall@{k}"] = np.bincount(rows, hit, len(counts)) / counts
+        gain = np.bincount(rows, np.where(hit, gains, 0.0), len(counts))
+        ndcg[f"ndcg@{k}"] = gain / ideal[np.minimum(k, counts)]
     return recall | ndcg
 
 
