@@ -50,12 +50,14 @@ class Head(nn.Module):
     def __init__(self, modality: Modality) -> None:
         super().__init__()
         dim, width = modality.projection_weight.shape
-        self.projection = nn.Linear(width, dim)
+        adapter = modality.adapter
+        # Modules draw initial weights: reading a checkpoint must not move the caller's generator.
+        with torch.random.fork_rng(devices=[]):
+            self.projection = nn.Linear(width, dim)
+            self.adapter = create_adapter(adapter["name"], dim, **adapter["config"])
         self.projection.load_state_dict(
             {"weight": modality.projection_weight, "bias": modality.projection_bias}
         )
-        adapter = modality.adapter
-        self.adapter = create_adapter(adapter["name"], dim, **adapter["config"])
         self.adapter.load_state_dict(adapter["state"])
         self.requires_grad_(False)
         self.eval()

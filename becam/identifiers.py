@@ -17,6 +17,8 @@ def near_identifiers(asked: str, known: Collection[str], limit: int = 3) -> list
 
 def unknown_identifier(kind: str, asked: str, known: Collection[str]) -> str:
     """One sentence for an id that is not among the ``known``, naming near ones."""
+    if not known:
+        return f"There is no {kind} {asked!r}: this checkpoint holds no {kind}s."
     near = near_identifiers(asked, known)
     if near:
         hint = f"near ids are {', '.join(map(repr, near))}"

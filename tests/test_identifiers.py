@@ -2,7 +2,7 @@
 
 import time
 
-from becam.identifiers import near_identifiers
+from becam.identifiers import near_identifiers, unknown_identifier
 
 
 def test_a_million_ids_take_about_a_second():
@@ -13,3 +13,7 @@ def test_a_million_ids_take_about_a_second():
     assert near[0] in known
     near_identifiers("nothing-alike", known)
     assert time.perf_counter() - started < 20  # about 3 s for the three; room for a busy machine
+
+
+def test_no_ids_at_all():
+    assert "holds no users" in unknown_identifier("user", "7", [])

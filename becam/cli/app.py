@@ -12,9 +12,15 @@ import typer
 
 from becam.cli.demo import demo
 from becam.cli.evaluate import evaluate
+from becam.cli.experiment import experiment
 from becam.cli.explain import explain
 from becam.cli.features import features
+from becam.cli.import_ import import_
+from becam.cli.models import models
 from becam.cli.prepare import prepare
+from becam.cli.search import search
+from becam.cli.sweep import sweep
+from becam.cli.table import table
 from becam.cli.train import train
 from becam.errors import BecamError
 
@@ -30,8 +36,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (demo, prepare, features, train, evaluate, explain):
+_INTERRUPTED = 130
+
+for command in (
+    demo,
+    prepare,
+    features,
+    models,
+    train,
+    evaluate,
+    search,
+    experiment,
+    table,
+    explain,
+):
     app.command()(command)
+app.command("import")(import_)
+app.add_typer(sweep, name="sweep")
 
 
 @app.callback(invoke_without_command=True)
@@ -55,8 +76,11 @@ def main() -> None:
         app()
     except BecamError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("Stopped; what was complete is kept.", 130)
+    except SystemExit as left:
+        # Typer makes this of Ctrl-C, and says nothing.
+        if left.code == _INTERRUPTED:
+            _fail("Stopped; what was complete is kept.", _INTERRUPTED)
+        raise
     except MemoryError:
         _fail("The machine ran out of memory; try a smaller --batch-size.", 1)
     except Exception as error:

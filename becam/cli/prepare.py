@@ -20,8 +20,9 @@ def prepare(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="hm (the Kaggle download of H&M), mmrec (a dataset folder of the MMRec toolbox: "
-            "its split and features are kept) or csv (any interactions file and items file).",
+            help="hm (the Kaggle download of H&M), tmall (Tianchi's Rec-Tmall), microlens (a "
+            "MicroLens download), mmrec (a dataset folder of the MMRec toolbox: its split and "
+            "features are kept) or csv (any interactions file and items file).",
         ),
     ],
     path: Annotated[
@@ -43,8 +44,17 @@ def prepare(
         Path | None,
         typer.Option(
             "--images",
-            help="Folder of pictures. hm: in place of PATH/images; csv: where picture paths start, "
-            "or, without a column of them, files named after item ids; mmrec: the same, optional.",
+            help="Folder of pictures. hm: in place of PATH/images; microlens: in place of the "
+            "covers; tmall: needed, files ITEM_ID.jpg; csv: where picture paths start, or, without "
+            "a column of them, files named after item ids; mmrec: the same, optional.",
+        ),
+    ] = None,
+    action: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--action",
+            help="tmall: what counts as an interaction: click, collect, cart or alipay (a "
+            "purchase, the default). Repeat for several.",
         ),
     ] = None,
     user_column: Annotated[
@@ -116,13 +126,14 @@ def prepare(
         items=items,
         images=images,
         columns=columns | ({"text": text_column} if text_column else {}),
+        actions=action or (),
         k_core=k_core,
         user_core=user_core,
         item_core=item_core,
         split=split,  # type: ignore[arg-type]  # checked by name, with a sentence
         seed=seed,
         overwrite=overwrite,
-        say=lambda stage: typer.echo(f"{stage} ...", err=True),
+        say=lambda line: typer.echo(line, err=True),
     )
     _report(dataset.manifest)
     following = "train" if dataset.feature_sets() else "features"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +21,8 @@ from becam.data.tables import reading
 from becam.errors import BecamError
 
 MODALITIES = ("image", "text")
+"""The modalities that ``becam features`` makes; others come with the data. Sorted, these lead."""
+
 FEATURES_FILE = "features.json"
 FEATURES_FORMAT = 1
 
@@ -192,8 +196,8 @@ class FeatureSet:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """``image``, ``text`` or both, in this order."""
-        return tuple(modality for modality in MODALITIES if modality in self.records)
+        """Names: ``image`` and ``text`` first, then others by the alphabet."""
+        return sort_modalities(self.records)
 
     @property
     def encoders(self) -> dict[str, dict[str, Any]]:
@@ -209,7 +213,7 @@ class FeatureSet:
         if modality not in self.modalities:
             raise BecamError(
                 f"The feature set {self.name} has no {modality} features, only "
-                f"{' and '.join(self.modalities)}."
+                f"{', '.join(self.modalities)}."
             )
         path = self.path / f"{modality}.npy"
         again = f"make it again with becam features --name {self.name} --overwrite"
@@ -228,6 +232,26 @@ class FeatureSet:
                 f"{expected} belongs; {again}."
             )
         return features
+
+
+def sort_modalities(names: Iterable[str]) -> tuple[str, ...]:
+    """``image`` and ``text`` first, then others by the alphabet."""
+    given = set(names)
+    leading = [name for name in MODALITIES if name in given]
+    return (*leading, *sorted(given.difference(leading)))
+
+
+def check_modality(name: str) -> str:
+    """The name of a modality, which is also that of a file.
+
+    Raises:
+        BecamError: it has other characters than lower-case letters, digits, - and _.
+    """
+    if not re.fullmatch(r"[a-z0-9_-]+", name):
+        raise BecamError(
+            f"{name!r} cannot name a modality; use lower-case letters, digits, - and _ alone."
+        )
+    return name
 
 
 def read_features_record(folder: Path) -> dict[str, Any]:

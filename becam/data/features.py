@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from becam.data.dataset import (
     FEATURES_FILE,
     FEATURES_FORMAT,
-    MODALITIES,
     Dataset,
+    check_modality,
     read_features_record,
 )
 from becam.errors import BecamError
@@ -34,7 +34,7 @@ class FeatureWriter:
     Args:
         dataset: whose items the rows are.
         name: of the feature set.
-        modality: ``image`` or ``text``.
+        modality: ``image``, ``text``, ``audio``, ...
         encoder: record of what computes the features; unfinished rows of another one are
             discarded.
         dim: d_m.
@@ -43,8 +43,8 @@ class FeatureWriter:
         overwrite: begin again although the matrix is finished.
 
     Raises:
-        BecamError: a finished matrix by another encoder is there, the name cannot be a folder's,
-            or the disk refused.
+        BecamError: a finished matrix by another encoder is there, a name cannot be a file's, or
+            the disk refused.
     """
 
     def __init__(
@@ -58,12 +58,10 @@ class FeatureWriter:
         modalities: Sequence[str] | None = None,
         overwrite: bool = False,
     ) -> None:
-        if modality not in MODALITIES:
-            raise BecamError(f"There is no modality {modality}; choose from image and text.")
         if not name or name != os.path.basename(name) or name.startswith("."):
             raise BecamError(f"{name!r} cannot name a feature set; choose another --name.")
         self.folder = dataset.path / "features" / name
-        self.modality = modality
+        self.modality = check_modality(modality)
         self.rows, self.dim = dataset.n_items, dim
         self._identity = {
             # As it will be read back: tuples become lists.

@@ -79,7 +79,9 @@ def _path(raw: Raw, name: str) -> Path:
 
 def _nothing_left(coded: Coded, raw: Raw, user_core: int, item_core: int) -> BecamError:
     if not coded.read:
-        return BecamError(f"{raw.origin} has no interactions; export it again.")
+        return BecamError(
+            f"{raw.origin} has no interactions that count; check the file and the options."
+        )
     if not len(coded.rows):
         reason, count = max(coded.dropped.items(), key=lambda entry: entry[1])
         return BecamError(

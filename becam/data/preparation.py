@@ -35,13 +35,14 @@ def prepare_dataset(
     items: str | Path | None = None,
     images: str | Path | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
+    actions: Sequence[str] = (),
     k_core: int | None = None,
     user_core: int | None = None,
     item_core: int | None = None,
     split: Scheme | None = None,
     seed: int = 0,
     overwrite: bool = False,
-    say: Callable[[str], None] = lambda stage: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Turn raw data into a dataset folder; the folder is there whole, or not at all.
 
@@ -56,6 +57,7 @@ def prepare_dataset(
         items: items file, for the sources that take one.
         images: folder of pictures.
         columns: names of columns by role (see ``SourceOptions``).
+        actions: kinds of interactions that count, for the sources that take them.
         k_core: fewest interactions of each user and each item; default: the source's (10, and 1
             where the source is filtered already).
         user_core: the users' own, in place of ``k_core``.
@@ -63,7 +65,8 @@ def prepare_dataset(
         split: ``random`` or ``time``; default: the source's own split, else ``random``.
         seed: of the split.
         overwrite: replace a dataset that is there, its features with it.
-        say: called with the name of each stage as it begins.
+        say: called with a line for the user: each stage as it begins, and what the source has to
+            tell of how it read the files.
 
     Raises:
         BecamError: unreadable data, nothing left after the k-core, ``output`` in the way.
@@ -80,9 +83,14 @@ def prepare_dataset(
         source,
         path,
         SourceOptions(
-            Path(items) if items else None, Path(images) if images else None, columns or {}
+            Path(items) if items else None,
+            Path(images) if images else None,
+            columns or {},
+            tuple(dict.fromkeys(actions)),
         ),
     )
+    for note in raw.notes:
+        say(note)
     user_core, item_core = _cores(raw.core, k_core, user_core, item_core)
     if split is not None:  # chosen in place of the source's own
         raw = replace(raw, interactions=raw.interactions.drop("split", strict=False))
@@ -107,6 +115,7 @@ def prepare_dataset(
             dropped={
                 **coded.dropped,
                 **left,
+                **raw.dropped,
                 "items without a picture": int((~has_picture).sum()),
                 "items (all reasons)": len(raw.items) - counts["items"],
                 "users (all reasons)": coded.users_read - counts["users"],
@@ -199,7 +208,7 @@ class _Watch:
         if self._stage:
             self.end()
         self._stage, self._since = stage, time.perf_counter()
-        self._say(stage)
+        self._say(f"{stage} ...")
 
     def end(self) -> dict[str, float]:
         """End the last stage."""

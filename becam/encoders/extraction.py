@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from becam.data.dataset import Dataset, FeatureSet
+from becam.data.dataset import MODALITIES, Dataset, FeatureSet
 from becam.data.features import FeatureWriter
 from becam.devices import autocast, resolve_device, resolve_precision
 from becam.encoders import load_encoder
@@ -68,7 +68,7 @@ def extract_features(
     name = slug(name or encoder.partition(",")[0].removesuffix(".json").replace("/", "-"))
     dtype = resolve_precision(precision, resolve_device(device))
     text_encoder = text_encoder or (OWN_TOWER if model.has_text else TFIDF)
-    modalities = ("image",) if text_encoder == NO_TEXT else ("image", "text")
+    modalities = ("image",) if text_encoder == NO_TEXT else MODALITIES
 
     def writer(modality: str, record: EncoderRecord, dim: int) -> FeatureWriter:
         return FeatureWriter(

@@ -33,7 +33,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         ) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise BecamError(f"{path} holds no state dict of tensors; give the model's weights file.")
     return {name.removeprefix("module."): value for name, value in state.items()}
 

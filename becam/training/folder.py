@@ -20,6 +20,9 @@ CONFIG_NAME = "config.json"
 METRICS_NAME = "metrics.json"
 USERS_NAME = "users.npz"
 
+# Where a run goes on may differ from where it began; then it is the same run, not the same bits.
+_ELSEWHERE = ("device", "threads")
+
 
 class RunFolder:
     """A run's folder: finished once it has a checkpoint and no state to go on from.
@@ -42,7 +45,10 @@ class RunFolder:
             BecamError: the folder holds a run of other data or options.
         """
         self._compare(identity)
-        return (self.path / CHECKPOINT_NAME).is_file() and not self.state_file.path.is_file()
+        if not (self.path / CHECKPOINT_NAME).is_file() or self.state_file.path.is_file():
+            return False
+        # Interrupted before its state was first saved: it begins again.
+        return Checkpoint.load(self.path).training.get("stopped") != "interrupted"
 
     def open(self, identity: dict[str, Any], *, overwrite: bool, resume: bool) -> None:
         """Make the folder ready for a run, cleared of an earlier one's files alone.
@@ -98,7 +104,9 @@ class RunFolder:
             other_data = there["dataset"] != identity["dataset"]
         except (ValueError, KeyError, TypeError):
             raise BecamError(f"{path} is damaged; start the run anew with --overwrite.") from None
-        differing = [name for name in now if before.get(name) != now[name]]
+        differing = [
+            name for name in now if name not in _ELSEWHERE and before.get(name) != now[name]
+        ]
         if other_data:
             differing.insert(0, "the dataset")
         if differing:

@@ -68,8 +68,34 @@ def test_options_reach_the_dataset(run, hm, tmp_path):
     same = run("hm", hm, "-o", tmp_path / "hm-out", *arguments[-6:])
     assert same.exit_code == 0
     assert Dataset.open(tmp_path / "hm-out").fingerprint == dataset.fingerprint
+    assert "log.csv: user from who, item from what, timestamp from when." in result.stderr
+    assert "text from colour_group_name + product_type_name" in result.stderr
     assert isinstance(run(*arguments).exception, BecamError)
     assert run(*arguments, "--overwrite").exit_code == 0
+
+
+def test_guesses_and_lost_rows_are_told(run, hm, tmp_path):
+    items = pl.read_csv(hm / "articles.csv", infer_schema=False).select("article_id", "prod_name")
+    lost = pl.DataFrame({"article_id": [None, ARTICLES[0]], "prod_name": ["a", "b"]})
+    pl.concat([items, lost]).write_csv(tmp_path / "goods.csv")
+    result = run(
+        *("csv", hm / "transactions_train.csv", "--items", tmp_path / "goods.csv"),
+        *("--images", hm / "images", "-o", tmp_path / "out", "--k-core", "4"),
+    )
+    assert result.exit_code == 0, result.output
+    log = (
+        "transactions_train.csv: user from customer_id, item from article_id, timestamp from t_dat."
+    )
+    assert log in result.stderr
+    goods = "goods.csv: item from article_id, text from prod_name, no image column, no category"
+    assert goods in result.stderr
+    assert "rows of the items file without an id" in result.stdout
+    assert "rows of the items file with an id seen" in result.stdout
+
+
+def test_actions_reach_the_source(run, hm, tmp_path):
+    result = run("hm", hm, "-o", tmp_path / "out", "--action", "click")
+    assert "takes no --action" in str(result.exception)
 
 
 def test_errors_are_becam_errors(run, hm, tmp_path):

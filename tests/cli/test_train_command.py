@@ -77,7 +77,14 @@ def test_a_senseless_ratio_is_one_sentence(folder, tmp_path, ratio):
 
 def test_help_names_every_option():
     shown = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["train", "--help"]).output
-    for option in ("--adapter", "--adapter-option", "--resume", "--features-mode", "--warmup", "--patience"):
+    for option in (
+        "--adapter",
+        "--adapter-option",
+        "--resume",
+        "--features-mode",
+        "--warmup",
+        "--patience",
+    ):
         assert option in shown
 
 

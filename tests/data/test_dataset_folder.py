@@ -122,6 +122,17 @@ def test_the_only_feature_set_needs_no_name(path):
         dataset.feature_set("two").load("text")
 
 
+def test_modalities_have_an_order_of_their_own(path):
+    add_features(path, "many", ("video", "text", "audio", "image"))
+    assert Dataset.open(path).feature_set("many").modalities == ("image", "text", "audio", "video")
+    add_features(path, "heard", ("video", "audio"))
+    features = Dataset.open(path).feature_set("heard")
+    assert features.modalities == ("audio", "video")
+    assert list(features.encoders) == ["audio", "video"]
+    with pytest.raises(BecamError, match="no image features, only audio, video"):
+        features.load("image")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

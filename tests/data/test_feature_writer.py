@@ -176,6 +176,13 @@ def test_misuse_is_an_error_and_writes_nothing(dataset):
     assert not one.done().any()
 
 
+@pytest.mark.parametrize("modality", ["", "Image", "a/b", "..", "a.b", "é", "a b"])
+def test_a_modality_that_is_no_name(dataset, modality):
+    with pytest.raises(BecamError, match="cannot name a modality"):
+        writer(dataset, modality=modality)
+    assert not (dataset.path / "features").exists()
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden"])
 def test_a_name_that_is_no_folder(dataset, name):
     with pytest.raises(BecamError, match="--name"):

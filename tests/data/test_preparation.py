@@ -175,7 +175,7 @@ def test_nothing_left_says_why(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "amazon"}, "no source amazon; choose from csv, hm, mmrec"),
+        ({"source": "amazon"}, "no source amazon; choose from csv, hm, microlens, mmrec, tmall"),
         ({"items": "items.csv"}, "source hm takes no --items"),
         ({"columns": {"user": ["u"]}}, "source hm takes no --user-column"),
         ({"split": "weekly"}, "no split weekly; choose random or time"),
@@ -299,4 +299,4 @@ def test_manifest_is_plain_json(hm, tmp_path):
 def test_stages_are_told(hm, tmp_path):
     said = []
     prepare_dataset("hm", hm, tmp_path / "out", k_core=4, say=said.append)
-    assert said == ["reading", "filtering", "splitting", "writing"]
+    assert said == ["reading ...", "filtering ...", "splitting ...", "writing ..."]

@@ -64,6 +64,26 @@ def test_split_ids_and_features_are_kept(tmp_path):
     assert dataset.image_path(0) is None
 
 
+def test_every_feature_file_is_a_modality(tmp_path):
+    write_mmrec(tmp_path / "small")
+    given = {name: np.random.default_rng(1).normal(size=(5, 2)) for name in ("video", "audio-2_b")}
+    for name, features in given.items():
+        np.save(tmp_path / "small" / f"{name}_feat.npy", features)
+    dataset = prepare_dataset("mmrec", tmp_path / "small", tmp_path / "out")
+    features = dataset.feature_set()
+    assert features.modalities == ("image", "text", "audio-2_b", "video")
+    for name, expected in given.items():
+        np.testing.assert_array_equal(features.load(name), expected[[0, 1, 3, 4]].astype("f4"))
+
+
+def test_audio_alone(tmp_path):
+    write_mmrec(tmp_path / "small")
+    (tmp_path / "small" / "image_feat.npy").rename(tmp_path / "small" / "audio_feat.npy")
+    (tmp_path / "small" / "text_feat.npy").unlink()
+    dataset = prepare_dataset("mmrec", tmp_path / "small", tmp_path / "out")
+    assert dataset.feature_set().modalities == ("audio",)
+
+
 def test_without_mappings_the_numbers_are_the_ids_in_numeric_order(tmp_path):
     write_mmrec(tmp_path / "small", mappings=False)
     dataset = prepare_dataset("mmrec", tmp_path / "small" / "small.inter", tmp_path / "out")
@@ -136,9 +156,13 @@ def no_features(folder):
         (short_mapping, "i_id_mapping.csv does not give each"),
         (repeated_mapping, "i_id_mapping.csv does not give each"),
         (second_inter, "other.inter, small.inter"),
-        (no_features, "neither image_feat.npy nor text_feat.npy"),
+        (no_features, r"has no image_feat\.npy, text_feat\.npy or other features"),
         (lambda folder: (folder / "small.inter").unlink(), "no .inter file"),
-        (lambda folder: np.save(folder / "text_feat.npy", np.zeros((7, 2))), "belong together"),
+        (
+            lambda folder: np.save(folder / "audio_feat.npy", np.zeros((7, 2))),
+            "image_feat.npy 5, text_feat.npy 5, audio_feat.npy 7.* belong together",
+        ),
+        (lambda folder: np.save(folder / "Mel.80_feat.npy", np.zeros((5, 2))), "'Mel.80' cannot"),
         (lambda folder: np.save(folder / "text_feat.npy", np.zeros(7)), "one row of numbers"),
     ],
 )

@@ -117,7 +117,8 @@ def test_a_finished_run_is_read_and_not_trained_again(dataset, tmp_path):
     assert (tmp_path / "run" / "befa.pt").stat().st_mtime_ns == written
 
 
-def test_ctrl_c_keeps_the_best_and_resume_goes_on(dataset, tmp_path):
+@pytest.mark.parametrize("every", [0, 1000])  # with a state to go on from, and before the first
+def test_ctrl_c_keeps_the_best_and_resume_goes_on(dataset, tmp_path, every):
     options = QUICK | {"epochs": 5}
     whole = train(dataset, **options)
     run = tmp_path / "run"
@@ -126,8 +127,9 @@ def test_ctrl_c_keeps_the_best_and_resume_goes_on(dataset, tmp_path):
         if report.number == 3:
             raise KeyboardInterrupt
 
-    stopped = train(dataset, output=run, save_every=0, on_epoch=interrupt, **options)
+    stopped = train(dataset, output=run, save_every=every, on_epoch=interrupt, **options)
     assert stopped.training["stopped"] == "interrupted"
+    assert (run / "state.pt").exists() == (every == 0)
     same(train(dataset, output=run, resume=True, **options), whole)
 
 

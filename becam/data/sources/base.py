@@ -22,17 +22,19 @@ class SourceOptions:
         images: the folder of pictures.
         columns: names of columns by role: ``user``, ``item``, ``timestamp``, ``image``, ``text``
             (several are joined), ``category``.
+        actions: kinds of interactions that count.
     """
 
     items: Path | None = None
     images: Path | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    actions: Sequence[str] = ()
 
     def given(self) -> set[str]:
         """Names of the options that are set, as on the command line."""
         names = {f"{role}-column" for role, columns in self.columns.items() if columns}
-        names |= {"items"} if self.items else set()
-        return names | ({"images"} if self.images else set())
+        others = {"items": self.items, "images": self.images, "action": self.actions}
+        return names | {name for name, value in others.items() if value}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Raw:
         users: original ids in the order of the indices; None: sorted.
         features: by modality, a ``.npy`` of which row r belongs to row r of ``items``.
         core: k of the k-core unless the user says otherwise.
+        dropped: rows of the items file that are not in ``items``, by reason.
+        notes: sentences for the user about how the files were read.
     """
 
     interactions: pl.LazyFrame
@@ -61,6 +65,8 @@ class Raw:
     users: pl.Series | None = None
     features: Mapping[str, Path] = field(default_factory=dict)
     core: int = DEFAULT_CORE
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -105,10 +111,25 @@ def read_source(name: str, path: Path, options: SourceOptions) -> Raw:
         raise BecamError(f"There is no source {name}; choose from {', '.join(source_names())}.")
     source = _SOURCES[name]
     if foreign := sorted(options.given() - source.takes):
+        takers = [other for other in source_names() if _SOURCES[other].takes.issuperset(foreign)]
         raise BecamError(
-            f"The source {name} takes no --{', --'.join(foreign)}; leave it out, or use the "
-            "source csv."
+            f"The source {name} takes no --{', --'.join(foreign)}; leave it out"
+            f"{f', or use the source {takers[0]}' if takers else ''}."
         )
     if not path.exists():
         raise BecamError(f"There is no {path}; check the path.")
     return source.read(path, options)
+
+
+def distinct_items(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows of an items file with one row an ``item``, the first, in the order of the ids.
+
+    Returns:
+        The rows, and numbers of those that left, by reason.
+    """
+    named = rows.drop_nulls("item")
+    items = named.unique("item", keep="first", maintain_order=True).sort("item")
+    return items, {
+        "rows of the items file without an id": len(rows) - len(named),
+        "rows of the items file with an id seen before": len(named) - len(items),
+    }

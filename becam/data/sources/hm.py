@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from becam.data.pictures import require_folder
-from becam.data.sources.base import Raw, SourceOptions, register
+from becam.data.sources.base import Raw, SourceOptions, distinct_items, register
 from becam.data.tables import reading, require_columns, scan_table
 from becam.errors import BecamError
 
@@ -40,31 +40,28 @@ def read_hm(path: Path, options: SourceOptions) -> Raw:
         item=_article_id(),
         timestamp=pl.col("t_dat").str.to_date("%Y-%m-%d").cast(pl.Datetime("ms")).dt.epoch("s"),
     )
+    items, dropped = _read_articles(path / ARTICLES)
     return Raw(
         interactions=interactions,
-        items=_read_articles(path / ARTICLES),
+        items=items,
         origin=path / TRANSACTIONS,
         image_root=_image_folder(path, options.images),
+        dropped=dropped,
     )
 
 
-def _read_articles(path: Path) -> pl.DataFrame:
+def _read_articles(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
     articles = scan_table(path)
     require_columns(articles, ("article_id", *TEXT_COLUMNS), path)
     item = pl.col("item")
     with reading(path):
-        return (
-            articles.select(
-                item=_article_id(),
-                text=pl.concat_str(TEXT_COLUMNS, separator=". ", ignore_nulls=True),
-                category="product_type_name",
-            )
-            .drop_nulls("item")
-            .unique("item", keep="first", maintain_order=True)
-            .sort("item")
-            .with_columns(image=pl.format("{}/{}.jpg", item.str.head(3), item))
-            .collect()
-        )
+        rows = articles.select(
+            item=_article_id(),
+            text=pl.concat_str(TEXT_COLUMNS, separator=". ", ignore_nulls=True),
+            category="product_type_name",
+        ).collect()
+    items, dropped = distinct_items(rows)
+    return items.with_columns(image=pl.format("{}/{}.jpg", item.str.head(3), item)), dropped
 
 
 def _article_id() -> pl.Expr:

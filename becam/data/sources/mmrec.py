@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from becam.data.dataset import check_modality, sort_modalities
 from becam.data.pictures import by_stem, require_folder
 from becam.data.sources.base import Raw, SourceOptions, register
 from becam.data.tables import columns, reading, require_columns, scan_table
 from becam.errors import BecamError
 
-FEATURE_FILES = {"image": "image_feat.npy", "text": "text_feat.npy"}
+FEATURES = "_feat.npy"
 ITEM_MAPPING, USER_MAPPING = "i_id_mapping.csv", "u_id_mapping.csv"
 
 
 @register("mmrec", takes=["images"])
 def read_mmrec(path: Path, options: SourceOptions) -> Raw:
-    """A folder with one ``.inter`` and ``image_feat.npy`` and/or ``text_feat.npy`` (row = itemID).
+    """A folder with one ``.inter`` and at least one ``MODALITY_feat.npy`` (row = itemID).
 
+    Every such file becomes a modality: ``image``, ``text``, ``audio``, ``video``, ...
     The split in ``x_label`` and the interactions are kept as they are (core 1). Original ids come
     from ``i_id_mapping.csv`` and ``u_id_mapping.csv`` where they are there. Pictures are optional
     (a folder of ``{original id}.jpg`` or the like).
@@ -29,16 +31,7 @@ def read_mmrec(path: Path, options: SourceOptions) -> Raw:
     """
     inter = _interactions_file(path)
     folder = inter.parent
-    features = {
-        modality: folder / name
-        for modality, name in FEATURE_FILES.items()
-        if (folder / name).is_file()
-    }
-    if not features:
-        raise BecamError(
-            f"{folder} has neither {' nor '.join(FEATURE_FILES.values())}; add one, or use the "
-            "source csv for data with pictures."
-        )
+    features = _features(folder)
     table = scan_table(inter)
     require_columns(table, ("userID", "itemID"), inter)
     table = table.with_columns(pl.col("userID", "itemID").cast(pl.Int64))
@@ -54,8 +47,8 @@ def read_mmrec(path: Path, options: SourceOptions) -> Raw:
             f"{inter} has itemID {summary['items'].item()}, but the features have only {n_items} "
             "rows; the files do not belong together."
         )
-    items = _original_ids(folder / ITEM_MAPPING, "itemID", n_items)
-    users = _original_ids(folder / USER_MAPPING, "userID", summary["users"].item() + 1)
+    items = original_ids(folder / ITEM_MAPPING, "itemID", n_items)
+    users = original_ids(folder / USER_MAPPING, "userID", summary["users"].item() + 1)
     pictures = by_stem(require_folder(options.images)) if options.images else {}
     return Raw(
         interactions=_interactions(table, items, users, inter),
@@ -86,6 +79,16 @@ def _interactions_file(path: Path) -> Path:
             "the path of the one you mean."
         )
     return found[0]
+
+
+def _features(folder: Path) -> dict[str, Path]:
+    found = {path.name.removesuffix(FEATURES): path for path in folder.glob(f"[!.]*{FEATURES}")}
+    if not found:
+        raise BecamError(
+            f"{folder} has no image{FEATURES}, text{FEATURES} or other features; add one, or use "
+            "the source csv for data with pictures."
+        )
+    return {check_modality(name): found[name] for name in sort_modalities(found)}
 
 
 def _interactions(
@@ -126,15 +129,19 @@ def _feature_rows(features: dict[str, Path]) -> int:
             )
         rows[modality] = len(matrix)
     if len(set(rows.values())) > 1:
+        found = ", ".join(f"{features[name].name} {count}" for name, count in rows.items())
         raise BecamError(
-            f"image_feat.npy has {rows['image']} rows and text_feat.npy {rows['text']}; the files "
-            "do not belong together."
+            f"The features differ in their rows ({found}); they do not belong together."
         )
     return next(iter(rows.values()))
 
 
-def _original_ids(path: Path, key: str, count: int) -> pl.DataFrame:
-    """``key`` (0..count-1) and ``id``: from the mapping file, else the number itself."""
+def original_ids(path: Path, key: str, count: int) -> pl.DataFrame:
+    """``key`` (0..count-1) and ``id``: from the mapping file, else the number itself.
+
+    Raises:
+        BecamError: the mapping does not give each number an id of its own.
+    """
     numbers = pl.DataFrame({key: np.arange(count, dtype=np.int64)})
     if not path.is_file():
         return numbers.with_columns(id=pl.col(key).cast(pl.String))

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from becam.data.pictures import by_stem, require_folder
-from becam.data.sources.base import Raw, SourceOptions, register
+from becam.data.sources.base import Raw, SourceOptions, distinct_items, register
 from becam.data.tables import SUFFIXES, columns, reading, scan_table
 from becam.errors import BecamError
 
@@ -60,11 +60,17 @@ def read_tabular(path: Path, options: SourceOptions) -> Raw:
     if items_path is None:
         raise BecamError("The source csv needs an items file too; name it with --items.")
     root = require_folder(options.images or items_path.parent)
+    interactions, told = _interactions(interactions_path, options.columns)
+    items, dropped, told_items = _items(
+        items_path, options.columns, root if options.images else None
+    )
     return Raw(
-        interactions=_interactions(interactions_path, options.columns),
-        items=_items(items_path, options.columns, root if options.images else None),
+        interactions=interactions,
+        items=items,
         origin=interactions_path,
         image_root=root,
+        dropped=dropped,
+        notes=[told, told_items],
     )
 
 
@@ -78,7 +84,8 @@ def _find(folder: Path, stem: str) -> Path:
     )
 
 
-def _interactions(path: Path, chosen: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
+def _interactions(path: Path, chosen: Mapping[str, Sequence[str]]) -> tuple[pl.LazyFrame, str]:
+    """The interactions, and a sentence on their columns."""
     table = scan_table(path)
     user = _required(table, "user", chosen, path)
     item = _required(table, "item", chosen, path)
@@ -88,10 +95,13 @@ def _interactions(path: Path, chosen: Mapping[str, Sequence[str]]) -> pl.LazyFra
     ]
     if timestamp := _column(table, "timestamp", chosen, path):
         selected.append(_seconds(table, timestamp, path).alias("timestamp"))
-    return table.select(selected)
+    return table.select(selected), _told(path, {"user": user, "item": item, "timestamp": timestamp})
 
 
-def _items(path: Path, chosen: Mapping[str, Sequence[str]], images: Path | None) -> pl.DataFrame:
+def _items(
+    path: Path, chosen: Mapping[str, Sequence[str]], images: Path | None
+) -> tuple[pl.DataFrame, dict[str, int], str]:
+    """The items, what left by reason, and a sentence on their columns."""
     table = scan_table(path)
     # The two files may call the item differently: the chosen name need only be in one of them.
     named = [name for name in chosen.get("item", ()) if name in columns(table)]
@@ -105,23 +115,25 @@ def _items(path: Path, chosen: Mapping[str, Sequence[str]], images: Path | None)
             "with --image-column, or the folder of pictures named after items with --images."
         )
     with reading(path):
-        items = (
-            table.select(
-                item=pl.col(item).cast(pl.String),
-                text=_joined(texts),
-                category=_string(category),
-                image=_string(image),
-            )
-            .drop_nulls("item")
-            .unique("item", keep="first", maintain_order=True)
-            .sort("item")
-            .collect()
-        )
+        rows = table.select(
+            item=pl.col(item).cast(pl.String),
+            text=_joined(texts),
+            category=_string(category),
+            image=_string(image),
+        ).collect()
+    items, dropped = distinct_items(rows)
     if image is None and images is not None:
         pictures = by_stem(images)
         found = [pictures.get(name) for name in items["item"]]
         items = items.with_columns(image=pl.Series(found, dtype=pl.String))
-    return items
+    roles = {"item": item, "image": image, "text": " + ".join(texts), "category": category}
+    return items, dropped, _told(path, roles)
+
+
+def _told(path: Path, roles: Mapping[str, str | None]) -> str:
+    found = [f"{role} from {column}" for role, column in roles.items() if column]
+    absent = [f"no {role} column" for role, column in roles.items() if not column]
+    return f"{path.name}: {', '.join([*found, *absent])}."
 
 
 def _text_columns(

@@ -1,0 +1,1 @@
+"""Many trainings: a grid from a file, its store, search and sweeps."""

@@ -1,0 +1,222 @@
+"""Where the results of many trainings live: one SQLite file and a folder for each run."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from becam.errors import BecamError
+from becam.files import disk_errors
+from becam.training import read_user_metrics
+from becam.training.ranking import UserMetrics
+
+DATABASE = "store.sqlite"
+RUNS_FOLDER = "runs"
+LOCK = "lock.sqlite"
+FORMAT = 1
+
+# "beca": tells our files from other SQLite files.
+_APPLICATION = 0x62656361
+_BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished training.
+
+    Attributes:
+        key: Hash of everything that decides the result.
+        dataset: Name of the dataset.
+        features: Name of the feature set.
+        model: Registered name of the recommender.
+        adapter: Registered name of the adapter.
+        seed: Of the training.
+        fingerprint: Of the dataset.
+        label: Tells variants of one model and adapter apart, such as ``lambda=1/2``.
+        options: All of train's options as used.
+        metrics: ``epoch``, and by metric ``validation`` and ``test``.
+        baselines: ``popularity`` and ``random`` by metric, on the dataset's test split.
+        parameters: Number of trained values.
+        seconds: Wall clock of the whole training.
+        epoch_seconds: Median of an epoch, its validation included.
+        epochs: How many epochs were trained.
+    """
+
+    key: str
+    dataset: str
+    features: str
+    model: str
+    adapter: str
+    seed: int
+    fingerprint: str
+    label: str
+    options: dict[str, Any]
+    metrics: dict[str, Any]
+    baselines: dict[str, Any]
+    parameters: int
+    seconds: float
+    epoch_seconds: float
+    epochs: int
+
+    @property
+    def row(self) -> tuple[str, str, str, str, str]:
+        """What the runs of a table's row share: dataset, features, model, adapter, label."""
+        return self.dataset, self.features, self.model, self.adapter, self.label
+
+
+_COLUMNS = tuple(field.name for field in fields(Run))
+_JSON = ("options", "metrics", "baselines")
+
+
+class Store:
+    """A folder of finished runs: ``store.sqlite``, and train's output in ``runs/KEY``.
+
+    A run enters in one transaction: it is in the store whole, or not at all. Per-user metrics are
+    kept in the SQLite file, so that file alone makes every table.
+
+    Args:
+        path: The folder.
+        create: Make it where there is none.
+
+    Raises:
+        BecamError: Not a store, one of a newer becam, or a disk that refuses.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = False) -> None:
+        self.path = Path(path)
+        self._database = self.path / DATABASE
+        if create:
+            self._create()
+        elif not self._database.is_file():
+            raise BecamError(
+                f"{self.path} is not a store of runs, for it has no {DATABASE}; becam experiment "
+                "makes one."
+            )
+        with self._connect() as connection:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if application != _APPLICATION:
+            raise BecamError(f"{self._database} was not written by becam; choose another store.")
+        if version > FORMAT:
+            raise BecamError(
+                f"{self._database} has store format {version} and this becam knows up to {FORMAT}: "
+                "update becam."
+            )
+
+    def enter(self, run: Run) -> None:
+        """Take in a finished run, with the per-user metrics in its folder ``runs/KEY``.
+
+        A run that is there already, by its key, is replaced.
+
+        Raises:
+            BecamError: The folder has no per-user metrics, or the disk refused the write.
+        """
+        users = _pack(read_user_metrics(self.folder(run.key)))
+        values = asdict(run) | {name: json.dumps(getattr(run, name)) for name in _JSON}
+        marks = ", ".join("?" * (len(_COLUMNS) + 1))
+        with self._connect() as connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)}, users) VALUES ({marks})",
+                [*(values[name] for name in _COLUMNS), users],
+            )
+
+    def folder(self, key: str) -> Path:
+        """Where train writes the run of this key; it need not exist."""
+        return self.path / RUNS_FOLDER / key
+
+    def __contains__(self, key: object) -> bool:
+        with self._connect() as connection:
+            found = connection.execute("SELECT 1 FROM runs WHERE key = ?", [key]).fetchone()
+        return found is not None
+
+    def runs(self) -> list[Run]:
+        """All runs, by dataset, features, model, adapter, label and seed."""
+        query = (
+            f"SELECT {', '.join(_COLUMNS)} FROM runs "
+            "ORDER BY dataset, features, model, adapter, label, seed, key"
+        )
+        with self._connect() as connection:
+            rows = connection.execute(query).fetchall()
+        records = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        return [
+            Run(**record | {name: json.loads(record[name]) for name in _JSON}) for record in records
+        ]
+
+    def user_metrics(self, key: str) -> UserMetrics:
+        """A run's test metrics by user.
+
+        Raises:
+            BecamError: No run has this key.
+        """
+        with self._connect() as connection:
+            found = connection.execute("SELECT users FROM runs WHERE key = ?", [key]).fetchone()
+        if found is None:
+            raise BecamError(f"{self.path} has no run {key}; Store.runs() lists those it has.")
+        return _unpack(found[0])
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Be the one process that trains into this store; a kill releases it as well.
+
+        Raises:
+            BecamError: Another process does.
+        """
+        # SQLite's own lock: it ends with the process, on every operating system.
+        with closing(sqlite3.connect(self.path / LOCK, timeout=0, isolation_level=None)) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                raise BecamError(
+                    f"Another becam trains into {self.path} now; wait for it or choose another -o."
+                ) from None
+            yield
+
+    def _create(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise BecamError(f"{self.path} is a file; choose a folder for the store.")
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with self._connect() as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, dataset TEXT, "
+                    "features TEXT, model TEXT, adapter TEXT, seed INTEGER, fingerprint TEXT, "
+                    "label TEXT, options TEXT, metrics TEXT, baselines TEXT, parameters INTEGER, "
+                    "seconds REAL, epoch_seconds REAL, epochs INTEGER, users BLOB)"
+                )
+                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose block is one transaction, and SQLite's complaints in words."""
+        try:
+            opened = sqlite3.connect(self._database, timeout=_BUSY_SECONDS)
+            with closing(opened) as connection, connection:
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise BecamError(
+                f"SQLite could not use {self._database} ({error}); make room or rights there, or "
+                "choose another store."
+            ) from error
+
+
+def _pack(metrics: UserMetrics) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, users=metrics.users, **metrics.values)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _unpack(blob: bytes) -> UserMetrics:
+    with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
+        values = {name: arrays[name] for name in arrays.files if name != "users"}
+        return UserMetrics(arrays["users"], values)

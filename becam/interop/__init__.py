@@ -1,0 +1,1 @@
+"""Other systems in: released weight files and any recommender's vectors, to checkpoints."""
