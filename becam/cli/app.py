@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from becam.cli.attach import attach
 from becam.cli.demo import demo
 from becam.cli.evaluate import evaluate
 from becam.cli.experiment import experiment
@@ -44,6 +45,7 @@ for command in (
     features,
     models,
     train,
+    attach,
     evaluate,
     search,
     experiment,

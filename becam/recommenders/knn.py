@@ -14,8 +14,11 @@ from torch import Tensor
 from becam.errors import BecamError
 from becam.recommenders.graph import SparseMatrix
 
-# Cosines held at once: 64 MiB of float32.
-_BLOCK = 1 << 24
+# Cosines held at once: 16 MiB of float32, which caches hold.
+_BLOCK = 1 << 22
+
+# Columns whose largest cosine stands for them.
+_GROUP = 64
 
 # The exact search takes minutes on one core there, and its time grows with the square.
 EXACT_ITEMS = 100_000
@@ -56,12 +59,32 @@ def find_neighbours(features: NDArray[np.float32], k: int) -> Neighbours:
 @torch.no_grad()
 def nearest(x: Tensor, k: int) -> Neighbours:
     """The k nearest rows of ``x`` (I, d) to each row by cosine, exactly and block by block."""
+    count = len(x)
     x = torch.nn.functional.normalize(x, dim=1)
-    block = max(1, _BLOCK // len(x))
-    found = [(rows @ x.T).topk(min(k, len(x))) for rows in torch.split(x, block)]
-    return Neighbours(
-        torch.cat([best.indices for best in found]), torch.cat([best.values for best in found])
-    )
+    padded = torch.nn.functional.pad(x, (0, 0, 0, -count % _GROUP))
+    block = max(1, _BLOCK // len(padded))
+    found = []
+    for rows in torch.split(x, block):
+        cosines = rows @ padded.T
+        cosines[:, count:] = -torch.inf
+        found.append(_top(cosines, min(k, count)))
+    return Neighbours(torch.cat([n.items for n in found]), torch.cat([n.cosines for n in found]))
+
+
+def _top(scores: Tensor, k: int) -> Neighbours:
+    """The k largest of each row of ``scores`` (B, n), n a multiple of ``_GROUP``.
+
+    They lie in the k groups of columns with the largest maxima: only those need sorting.
+    """
+    groups = scores.unflatten(1, (-1, _GROUP))
+    if groups.shape[1] <= k:
+        best = scores.topk(k)
+        return Neighbours(best.indices, best.values)
+    chosen = groups.amax(dim=2).topk(k).indices
+    members = groups.gather(1, chosen[:, :, None].expand(-1, -1, _GROUP)).flatten(1)
+    best = members.topk(k)
+    items = chosen.gather(1, best.indices // _GROUP) * _GROUP + best.indices % _GROUP
+    return Neighbours(items, best.values)
 
 
 def cosine_graph(neighbours: Neighbours) -> SparseMatrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -85,12 +85,12 @@ class GatedViews(Recommender):
 
     @abstractmethod
     def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
-        """The side view (U+I, d) out of H (U+I, d) and the modalities' views (M, U+I, d)."""
+        """The side view (n, d) out of H (n, d) and the modalities' views (M, n, d), row by row."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """BPR and squared norms of a batch with negatives."""
-        behaviour, side = self._propagated()
-        return self._ranking_loss(batch, behaviour + side)
+        nodes = self._batch_nodes(batch)
+        return self._ranking_loss(nodes, nodes.behaviour + nodes.side)
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """H + side: users (U, d) and items (I, d)."""
@@ -98,28 +98,62 @@ class GatedViews(Recommender):
         users, items = torch.split(behaviour + side, [self.n_users, self.n_items])
         return users, items
 
-    def _ranking_loss(self, batch: Batch, nodes: Tensor) -> dict[str, Tensor]:
-        rows = torch.cat([batch.users, self.n_users + batch.pair()])
-        user, positive, negative = take(nodes, rows).chunk(3)
+    def _batch_nodes(self, batch: Batch) -> _Nodes:
+        users, user_of = torch.unique(batch.users, return_inverse=True)
+        items, item_of = torch.unique(batch.pair(), return_inverse=True)
+        return _Nodes(*self._propagated(users, items), user_of, *(len(users) + item_of).chunk(2))
+
+    def _ranking_loss(self, nodes: _Nodes, embeddings: Tensor) -> dict[str, Tensor]:
+        rows = torch.cat([nodes.users, nodes.items, nodes.negatives])
+        user, positive, negative = take(embeddings, rows).chunk(3)
         return {
             "bpr": bpr(user, positive, negative),
             "regularisation": self.reg_weight * squared_norms(user, positive, negative),
         }
 
-    def _propagated(self) -> tuple[Tensor, Tensor]:
-        """H and the side view, both (U+I, d)."""
-        nodes = torch.cat([self.user_embedding, self.item_embedding])
-        behaviour = lightgcn(self.adjacency, nodes, self.layers)
-        views = torch.stack([self._view(modality) for modality in self.modalities])
-        return behaviour, self.side(behaviour, views)
+    def _propagated(
+        self, users: Tensor | None = None, items: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """H and the side view of the given users, then items, or of all; both (n, d).
 
-    def _view(self, modality: str) -> Tensor:
+        What is fused row by row is fused for those rows alone.
+        """
+        nodes = torch.cat([self.user_embedding, self.item_embedding])
+        propagated = lightgcn(self.adjacency, nodes, self.layers)
+        behaviour = _pick(*torch.split(propagated, [self.n_users, self.n_items]), users, items)
+        views = []
+        for modality in self.modalities:
+            view = self._item_view(modality)
+            views.append(_pick(self.user_view(view), view, users, items))
+        return behaviour, self.side(behaviour, torch.stack(views))
+
+    def _item_view(self, modality: str) -> Tensor:
         items = self.content(modality)
         if modality in self.gates:
             items = self.item_embedding * torch.sigmoid(self.gates[modality](items))
         for _ in range(self.item_layers):
             items = self.item_graphs[modality](items)
-        return torch.cat([self.user_view(items), items])
+        return items
+
+
+class _Nodes(NamedTuple):
+    """A batch's distinct nodes, (n, d), and where its users, items and negatives are among them."""
+
+    behaviour: Tensor
+    side: Tensor
+    users: Tensor
+    items: Tensor
+    negatives: Tensor
+
+
+def _pick(of_users: Tensor, of_items: Tensor, users: Tensor | None, items: Tensor | None) -> Tensor:
+    """Rows of the given users and items, or of all, one below the other."""
+    return torch.cat(
+        [
+            of_users if users is None else take(of_users, users),
+            of_items if items is None else take(of_items, items),
+        ]
+    )
 
 
 class MGCN(GatedViews):
@@ -180,7 +214,7 @@ class MGCN(GatedViews):
         self.preferences = nn.ModuleDict({m: nn.Linear(dim, dim) for m in self.modalities})
 
     def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
-        """Fuse the views (M, U+I, d) with H (U+I, d); see the class."""
+        """Fuse the views (M, n, d) with H (n, d); see the class."""
         attention = torch.softmax(self.query(views), dim=0)
         common = (attention * views).sum(dim=0)
         own = [
@@ -192,11 +226,11 @@ class MGCN(GatedViews):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Loss terms of a batch with negatives; see the class for the equation."""
-        behaviour, side = self._propagated()
+        nodes = self._batch_nodes(batch)
         contrast = [
-            _contrast(side, behaviour, rows) for rows in (batch.users, self.n_users + batch.items)
+            _contrast(nodes.side, nodes.behaviour, rows) for rows in (nodes.users, nodes.items)
         ]
-        terms = self._ranking_loss(batch, behaviour + side)
+        terms = self._ranking_loss(nodes, nodes.behaviour + nodes.side)
         return terms | {"contrast": self.contrast_weight * torch.stack(contrast).sum()}
 
 
@@ -249,7 +283,7 @@ class LATTICEBeFA(GatedViews):
         )
 
     def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
-        """The mean of the views (M, U+I, d)."""
+        """The mean of the views (M, n, d)."""
         return views.mean(dim=0)
 
 

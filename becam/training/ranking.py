@@ -12,8 +12,8 @@ from torch import Tensor
 
 CUTOFFS = (5, 10, 20, 50)
 
-# Scores held at once: 64 MiB of float32.
-_CHUNK_SCORES = 1 << 24
+# Scores held at once: 8 MiB of float32, which caches hold.
+_CHUNK_SCORES = 1 << 21
 
 _UNRANKED = np.iinfo(np.int64).max
 
