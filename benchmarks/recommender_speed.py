@@ -2,7 +2,7 @@
 
     python benchmarks/recommender_speed.py                    # 20k users, 17k items, 370k pairs
     python benchmarks/recommender_speed.py --scale 10 --models freedom
-    python benchmarks/recommender_speed.py --scale 100 --models freedom --modes frozen --dim 128 \\
+    python benchmarks/recommender_speed.py --dataset FOLDER --models freedom --modes frozen \\
         --batches 3 --batch-size 65536
 
 One thread. Each row runs in a process of its own. ``--batches`` times that many steps of the epoch
@@ -17,16 +17,19 @@ import multiprocessing
 import resource
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from becam.data.dataset import Dataset
 from becam.devices import kept_heap
 from becam.recommenders import RECOMMENDERS, create_recommender
 from becam.recommenders.knn import find_neighbours
 from becam.training.loop import Schedule, _Training, rank_model, seeded
+from becam.training.scoring import load_features
 
 USERS, ITEMS, PAIRS = 20_000, 17_000, 370_000
 WARM_UP = 4
@@ -44,6 +47,7 @@ class Work:
     dim: int
     batch_size: int
     batches: int | None
+    dataset: Path | None
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,26 @@ def purchases(scale: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([keys // items, keys % items], axis=1)
 
 
-def measure(work: Work) -> Cost:
-    """Train one epoch, or some steps of it, and validate."""
-    torch.set_num_threads(1)
+def data(work: Work) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Training and validation pairs and features, generated or of a prepared dataset."""
+    if work.dataset is not None:
+        dataset = Dataset.open(work.dataset)
+        features = load_features(dataset.feature_set())
+        return dataset.interactions("train"), dataset.interactions("validation"), features
     rng = np.random.default_rng(0)
     pairs = purchases(work.scale, rng)
     label = rng.choice(3, len(pairs), p=[0.8, 0.1, 0.1])
-    train, validation = pairs[label == 0], pairs[label == 1]
-    n_items = ITEMS * work.scale
-    features = {
-        m: rng.standard_normal((n_items, work.dim), dtype=np.float32) for m in ("image", "text")
-    }
+    size = (ITEMS * work.scale, work.dim)
+    features = {m: rng.standard_normal(size, dtype=np.float32) for m in ("image", "text")}
+    return pairs[label == 0], pairs[label == 1], features
+
+
+def measure(work: Work) -> Cost:
+    """Train one epoch, or some steps of it, and validate."""
+    torch.set_num_threads(1)
+    train, validation, features = data(work)
+    n_items = len(next(iter(features.values())))
+    n_users = int(max(train[:, 0].max(), validation[:, 0].max())) + 1
     clock = time.process_time
     spent = [0.0]
 
@@ -92,7 +105,7 @@ def measure(work: Work) -> Cost:
         started = clock()
         model = create_recommender(
             work.model,
-            USERS * work.scale,
+            n_users,
             n_items,
             train,
             features,
@@ -126,6 +139,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scale", type=int, default=1)
+    parser.add_argument("--dataset", type=Path, help="a prepared one in place of generated data")
     parser.add_argument("--models", nargs="+", default=["bm3", "freedom", "mgcn", "lattice"])
     parser.add_argument("--adapters", nargs="+", default=["none"])
     parser.add_argument("--modes", nargs="+", default=["trainable", "frozen"])
@@ -133,11 +147,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=2048)
     parser.add_argument("--batches", type=int, help="time this many steps and extrapolate")
     arguments = parser.parse_args()
-    scale = arguments.scale
-    table = Table(
-        title=f"{USERS * scale:,} users, {ITEMS * scale:,} items, {PAIRS * scale:,} interactions; "
-        f"features 2 x {arguments.dim}; CPU seconds, one thread"
-    )
+    table = Table(title=f"{_describe(arguments)}; CPU seconds, one thread")
     for heading in ("model", "adapter", "features"):
         table.add_column(heading)
     for heading in ("neighbours", "set-up", "epoch", "validation", "both", "steps", "peak MiB"):
@@ -151,10 +161,11 @@ def main() -> None:
                     RECOMMENDERS[model].name,
                     adapter,
                     mode,
-                    scale,
+                    arguments.scale,
                     arguments.dim,
                     arguments.batch_size,
                     arguments.batches,
+                    arguments.dataset,
                 )
                 with context.Pool(1) as pool:
                     cost = pool.apply(measure, (work,))
@@ -169,6 +180,16 @@ def main() -> None:
                     f"{cost.memory:,.0f}",
                 )
     console.print(table)
+
+
+def _describe(arguments: argparse.Namespace) -> str:
+    if arguments.dataset is not None:
+        return f"{arguments.dataset}, batches of {arguments.batch_size:,}"
+    sizes = ", ".join(
+        f"{size * arguments.scale:,} {name}"
+        for size, name in ((USERS, "users"), (ITEMS, "items"), (PAIRS, "interactions"))
+    )
+    return f"{sizes}; features 2 x {arguments.dim}; batches of {arguments.batch_size:,}"
 
 
 if __name__ == "__main__":
