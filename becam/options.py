@@ -8,6 +8,7 @@ type, default, help and search space; the command line, experiment files, the se
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,10 +26,16 @@ class Option:
     Attributes:
         help: one sentence for people.
         search: the values that a hyper-parameter search tries; empty: not searched.
+        least: the smallest value that a number may have.
+        most: the largest.
+        below: what it must stay below.
     """
 
     help: str
     search: Sequence[Value] = ()
+    least: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,18 @@ class DeclaredOption:
     name: str
     kind: type
     default: Value
-    help: str
-    search: tuple[Value, ...]
+    note: Option = Option("")
     choices: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """One sentence for people."""
+        return self.note.help
+
+    @property
+    def search(self) -> tuple[Value, ...]:
+        """The values that a hyper-parameter search tries; empty: not searched."""
+        return tuple(self.note.search)
 
     def parse(self, value: object) -> Value:
         """A value of the option's type out of what a command line or a file holds.
@@ -48,14 +64,28 @@ class DeclaredOption:
         Numbers may be fractions such as ``1/2``.
 
         Raises:
-            BecamError: it is not of that type, or not among the choices.
+            BecamError: it is not of that type, out of range, or not among the choices.
         """
         try:
-            return self._parse(value)
+            parsed = self._parse(value)
         except (ValueError, TypeError, ZeroDivisionError, OverflowError):
             expected = {int: "a whole number", float: "a number", bool: "true or false"}
             wanted = expected.get(self.kind) or f"one of {', '.join(self.choices)}"
             raise BecamError(f"The option {self.name} is {wanted}, not {value!r}.") from None
+        if isinstance(parsed, int | float) and not self._in_range(parsed):
+            raise BecamError(f"The option {self.name} must be {self._range()}, not {value}.")
+        return parsed
+
+    def _in_range(self, value: float) -> bool:
+        note = self.note
+        return math.isfinite(value) and note.least <= value <= note.most and value < note.below
+
+    def _range(self) -> str:
+        note = self.note
+        parts = [f"{note.least:g} or more"] if note.least > -math.inf else []
+        parts += [f"{note.most:g} or less"] if note.most < math.inf else []
+        parts += [f"below {note.below:g}"] if note.below < math.inf else []
+        return " and ".join(parts) or "a number"
 
     def _parse(self, value: object) -> Value:
         if self.kind is bool:
@@ -80,17 +110,28 @@ class DeclaredOption:
 
 
 def declared_options(cls: type) -> dict[str, DeclaredOption]:
-    """Options by name, as ``cls.__init__`` annotates them with :class:`Option`."""
-    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
-    found = {}
-    for name, parameter in inspect.signature(cls.__init__).parameters.items():  # type: ignore[misc]
-        hint = hints.get(name)
-        for note in getattr(hint, "__metadata__", ()):
-            if isinstance(note, Option):
-                kind, choices = _kind(get_args(hint)[0])
-                found[name] = DeclaredOption(
-                    name, kind, parameter.default, note.help, tuple(note.search), choices
-                )
+    """Options by name, as constructors annotate them with :class:`Option`.
+
+    What a constructor takes by ``**`` it hands to its base class, so that the base's options are
+    options of the class too.
+    """
+    found: dict[str, DeclaredOption] = {}
+    for owner in cls.__mro__:
+        constructor = vars(owner).get("__init__")
+        if constructor is None:
+            continue
+        hints = get_type_hints(constructor, include_extras=True)
+        parameters = inspect.signature(constructor).parameters.values()
+        for parameter in parameters:
+            hint = hints.get(parameter.name)
+            for note in getattr(hint, "__metadata__", ()):
+                if isinstance(note, Option) and parameter.name not in found:
+                    kind, choices = _kind(get_args(hint)[0])
+                    found[parameter.name] = DeclaredOption(
+                        parameter.name, kind, parameter.default, note, choices
+                    )
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
     return found
 
 

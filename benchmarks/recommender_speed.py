@@ -26,7 +26,7 @@ from rich.table import Table
 
 from becam.data.dataset import Dataset
 from becam.devices import kept_heap
-from becam.recommenders import RECOMMENDERS, create_recommender
+from becam.recommenders import RECOMMENDERS, TrainingData, create_recommender
 from becam.recommenders.knn import find_neighbours
 from becam.training.loop import Schedule, _Training, rank_model, seeded
 from becam.training.scoring import load_features
@@ -105,10 +105,7 @@ def measure(work: Work) -> Cost:
         started = clock()
         model = create_recommender(
             work.model,
-            n_users,
-            n_items,
-            train,
-            features,
+            TrainingData(n_users, n_items, train, features),
             adapter=work.adapter,
             features_mode=work.mode,
             find_neighbours=timed_neighbours,

@@ -44,7 +44,7 @@ def test_the_pages_adapter_is_what_the_page_says(page):
     got = adapter(torch.tensor([[3.0, 5.0]]), torch.tensor([[4.0, 1.0]])).tolist()[0]
     assert got == pytest.approx([3 / (1 + math.exp(-3)), 5 / (1 + math.exp(0.5))])
     with pytest.raises(BecamError, match="sharpness"):
-        create_adapter("behaviour-gate", 2, sharpness=0)
+        create_adapter("behaviour-gate", 2, sharpness=-1)
 
 
 def test_the_pages_training_gives_a_checkpoint_that_evaluates_alike(page):

@@ -48,11 +48,11 @@ class BeFA(Adapter):
         # A search gives every adapter as many trials, so BeFA's space stays as small as others':
         # the paper's ratio and half of it. A wider one costs the square of its width.
         ratio: Annotated[float, Option("lambda, hidden width / d.", search=(2.0, 4.0))] = 4.0,
-        dropout: Annotated[float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5))] = 0.1,
+        dropout: Annotated[
+            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), least=0, below=1)
+        ] = 0.1,
     ) -> None:
         super().__init__(dim)
-        if not 0 <= dropout < 1:
-            raise BecamError(f"BeFA's dropout is a probability from 0 to below 1, not {dropout}.")
         self.variant: Variant = variant
         self.ratio = float(ratio)
         self.dropout = dropout

@@ -46,20 +46,19 @@ class LearnedBeFA(Adapter):
         self,
         dim: int,
         size_penalty: Annotated[
-            float, Option("Price of one embedding width of units.", search=(0.001, 0.003, 0.01))
+            float,
+            Option("Price of one embedding width of units.", search=(0.001, 0.003, 0.01), least=0),
         ] = 0.003,
-        anneal: Annotated[int, Option("Epochs until the penalty has its full weight.")] = 20,
-        dropout: Annotated[float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5))] = 0.1,
+        anneal: Annotated[
+            int, Option("Epochs until the penalty has its full weight.", least=0)
+        ] = 20,
+        dropout: Annotated[
+            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), least=0, below=1)
+        ] = 0.1,
         units: list[int] | None = None,
     ) -> None:
         super().__init__(dim)
         largest = MAX_RATIO * dim
-        if not 0 <= size_penalty < float("inf"):
-            raise BecamError(f"The size penalty must be 0 or more, not {size_penalty}.")
-        if anneal < 0:
-            raise BecamError(f"The epochs of anneal must be 0 or more, not {anneal}.")
-        if not 0 <= dropout < 1:
-            raise BecamError(f"BeFA's dropout is a probability from 0 to below 1, not {dropout}.")
         if units is not None and not (
             isinstance(units, list) and all(unit in range(largest) for unit in units)
         ):

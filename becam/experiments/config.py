@@ -130,7 +130,7 @@ def _search(given: object, names: set[str]) -> SearchSettings:
     numbers = {}
     for name in ("trials", "epochs", "seed"):
         if name in given:
-            numbers[name] = int(DeclaredOption(f"search.{name}", int, 0, "", ()).parse(given[name]))
+            numbers[name] = int(DeclaredOption(f"search.{name}", int, 0).parse(given[name]))
         elif name != "seed":
             raise BecamError(f"search lacks {name}, the same for every row, such as {name}: 20.")
     space = {}
@@ -148,7 +148,7 @@ def _values(owner: str, given: Mapping[str, Any]) -> dict[str, tuple[Value, ...]
     """Values to try by option, each of the option's type."""
     known = declared_options(RECOMMENDERS.get(owner) or ADAPTERS[owner])
     if owner in RECOMMENDERS:
-        known["lr"] = DeclaredOption("lr", float, 0.0, "", ())
+        known["lr"] = DeclaredOption("lr", float, 0.0)
     parsed = {}
     for name, values in given.items():
         where = f"search.space.{owner}.{name}"

@@ -41,7 +41,10 @@ _KINDS: dict[str, type] = {
 _DEFAULTS = {name: p.default for name, p in inspect.signature(train).parameters.items()}
 TRAINING_OPTIONS = {
     name: DeclaredOption(
-        name, kind, _DEFAULTS[name], "", (), get_args(FeaturesMode) * (name == "features_mode")
+        name,
+        kind,
+        _DEFAULTS[name],
+        choices=get_args(FeaturesMode) * (name == "features_mode"),
     )
     for name, kind in _KINDS.items()
 }

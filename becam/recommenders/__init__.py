@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from becam.errors import BecamError
 from becam.options import parse_options
-from becam.recommenders.base import Batch, FeaturesMode, Recipe, Recommender
+from becam.recommenders.base import Batch, FeaturesMode, Recipe, Recommender, TrainingData
 from becam.recommenders.bm3 import BM3
 from becam.recommenders.freedom import FREEDOM
 from becam.recommenders.lattice import LATTICE
@@ -34,6 +31,7 @@ __all__ = [
     "LATTICEBeFA",
     "Recipe",
     "Recommender",
+    "TrainingData",
     "create_recommender",
     "recommender_class",
 ]
@@ -54,10 +52,7 @@ def recommender_class(name: str) -> type[Recommender]:
 
 def create_recommender(
     name: str,
-    n_users: int,
-    n_items: int,
-    pairs: NDArray[np.int64],
-    features: Mapping[str, NDArray[np.float32]],
+    data: TrainingData,
     *,
     options: Mapping[str, object] | None = None,
     **shared: Any,
@@ -66,10 +61,7 @@ def create_recommender(
 
     Args:
         name: A key of ``RECOMMENDERS``.
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         options: The recommender's own options.
         **shared: What every recommender takes; see
             :class:`~becam.recommenders.base.Recommender`.
@@ -79,4 +71,4 @@ def create_recommender(
     """
     model = recommender_class(name)
     own: dict[str, Any] = dict(parse_options(model, options or {}, name))
-    return model(n_users, n_items, pairs, features, **own, **shared)
+    return model(data, **own, **shared)

@@ -24,6 +24,22 @@ EMBEDDING_DIM = 64
 FeaturesMode = Literal["frozen", "trainable"]
 
 
+class TrainingData(NamedTuple):
+    """What every recommender is built on.
+
+    Attributes:
+        n_users: number of users U.
+        n_items: number of items I.
+        pairs: training interactions, (n, 2) int64 of [user, item].
+        features: content features X_m by modality, each (I, d_m) float32; one or more.
+    """
+
+    n_users: int
+    n_items: int
+    pairs: NDArray[np.int64]
+    features: Mapping[str, NDArray[np.float32]]
+
+
 class Batch(NamedTuple):
     """Training interactions: ``users``, ``items`` and, for pairwise losses, ``negatives``.
 
@@ -65,10 +81,7 @@ class Recommender(nn.Module, ABC):
     """ID embeddings and adapted content over the graph of the training interactions.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features X_m by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         adapter: Registered name of the adapter that every modality gets.
         adapter_options: The adapter's own options.
         features_mode: ``frozen`` keeps X_m as given; ``trainable`` learns it, as MMRec does.
@@ -96,10 +109,7 @@ class Recommender(nn.Module, ABC):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
         adapter: str = "none",
         adapter_options: Mapping[str, Any] | None = None,
@@ -108,6 +118,7 @@ class Recommender(nn.Module, ABC):
         find_neighbours: FindNeighbours = find_neighbours,
     ) -> None:
         super().__init__()
+        n_users, n_items, pairs, features = data
         _check_features(features, n_items)
         if features_mode not in get_args(FeaturesMode):
             raise BecamError(
@@ -201,8 +212,6 @@ class Recommender(nn.Module, ABC):
         self, features: Mapping[str, NDArray[np.float32]], k: int
     ) -> dict[str, Neighbours]:
         """Each modality's nearest items by the content features as given."""
-        if k < 1:
-            raise BecamError(f"The number of neighbours knn_k must be 1 or more, not {k}.")
         return {m: self._find_neighbours(x, k) for m, x in features.items()}
 
 

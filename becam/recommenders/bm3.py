@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from becam.errors import BecamError
 from becam.options import Option
-from becam.recommenders.base import Batch, Recipe, Recommender, take
+from becam.recommenders.base import Batch, Recipe, Recommender, TrainingData, take
 from becam.recommenders.graph import lightgcn
 
 # MMRec's weight of the content terms (its `cl_weight`), the same on every dataset.
@@ -28,10 +24,7 @@ class BM3(Recommender):
     where a_m is the content of the batch's items after projection and adapter.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         layers: LightGCN layers.
         dropout: Probability p of the targets' dropout.
         reg_weight: Weight of the embeddings' norms.
@@ -48,25 +41,18 @@ class BM3(Recommender):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.", search=(1, 2))] = 1,
-        dropout: Annotated[float, Option("Dropout of the targets.", search=(0.3, 0.5))] = 0.3,
+        layers: Annotated[int, Option("LightGCN layers.", search=(1, 2), least=0)] = 1,
+        dropout: Annotated[
+            float, Option("Dropout of the targets.", search=(0.3, 0.5), least=0, below=1)
+        ] = 0.3,
         reg_weight: Annotated[
-            float, Option("Weight of the embeddings' norms.", search=(0.1, 0.01))
+            float, Option("Weight of the embeddings' norms.", search=(0.1, 0.01), least=0)
         ] = 0.1,
         **shared: Any,
     ) -> None:
-        super().__init__(n_users, n_items, pairs, features, **shared)
-        if layers < 0:
-            raise BecamError(f"The number of layers must be 0 or more, not {layers}.")
-        if not 0 <= dropout < 1:
-            raise BecamError(f"Dropout is a probability from 0 to below 1, not {dropout}.")
-        if reg_weight < 0:
-            raise BecamError(f"The regularisation weight must be 0 or more, not {reg_weight}.")
+        super().__init__(data, **shared)
         self.layers = layers
         self.dropout = dropout
         self.reg_weight = reg_weight

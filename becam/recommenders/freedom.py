@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -10,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from becam.errors import BecamError
 from becam.options import Option
-from becam.recommenders.base import Batch, Recommender, bpr, take
+from becam.recommenders.base import Batch, Recommender, TrainingData, bpr, take
 from becam.recommenders.graph import (
     SparseMatrix,
     distinct_edges,
@@ -32,10 +30,7 @@ class FREEDOM(Recommender):
     loss is BPR + reg_weight sum_m BPR(u, a_m[p], a_m[n]). Evaluation uses all edges.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         layers: LightGCN layers.
         dropout: Share rho of the edges that an epoch leaves out.
         reg_weight: Weight of the content losses (MMRec's name for it).
@@ -55,34 +50,26 @@ class FREEDOM(Recommender):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.")] = 2,
+        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
         dropout: Annotated[
-            float, Option("Share of the edges left out in an epoch.", search=(0.8, 0.9))
+            float,
+            Option("Share of the edges left out in an epoch.", search=(0.8, 0.9), least=0, below=1),
         ] = 0.8,
         reg_weight: Annotated[
-            float, Option("Weight of the content losses.", search=(0.0, 1e-5, 1e-4, 1e-3))
+            float, Option("Weight of the content losses.", search=(0.0, 1e-5, 1e-4, 1e-3), least=0)
         ] = 1e-3,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.")] = 10,
-        image_weight: Annotated[float, Option("Share of the image's item graph.")] = 0.1,
+        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.", least=1)] = 10,
+        image_weight: Annotated[
+            float, Option("Share of the image's item graph.", least=0, most=1)
+        ] = 0.1,
         propagate_content: Annotated[
             bool, Option("Add the neighbours' adapted content to the items.")
         ] = False,
         **shared: Any,
     ) -> None:
-        super().__init__(n_users, n_items, pairs, features, **shared)
-        if layers < 0:
-            raise BecamError(f"The number of layers must be 0 or more, not {layers}.")
-        if not 0 <= dropout < 1:
-            raise BecamError(f"Edge dropout is a share from 0 to below 1, not {dropout}.")
-        if reg_weight < 0:
-            raise BecamError(f"The weight reg_weight must be 0 or more, not {reg_weight}.")
-        if not 0 <= image_weight <= 1:
-            raise BecamError(f"The image's share is from 0 to 1, not {image_weight}.")
+        super().__init__(data, **shared)
         self.layers = layers
         self.dropout = dropout
         self.reg_weight = reg_weight
@@ -91,10 +78,10 @@ class FREEDOM(Recommender):
         self.propagate_content = propagate_content
         shares = _shares(self.modalities, image_weight)
         self.item_graph = joined(
-            [uniform_graph(n, shares[m]) for m, n in self.neighbours(features, knn_k).items()]
+            [uniform_graph(n, shares[m]) for m, n in self.neighbours(data.features, knn_k).items()]
         )
-        self._edges = distinct_edges(pairs, n_items)
-        self._chances = edge_weights(*self._edges, n_users, n_items)
+        self._edges = distinct_edges(data.pairs, data.n_items)
+        self._chances = edge_weights(*self._edges, data.n_users, data.n_items)
         self._sampled: SparseMatrix | None = None
 
     def start_epoch(self, epoch: int) -> None:

@@ -76,7 +76,7 @@ def _top(scores: Tensor, k: int) -> Neighbours:
 
     They lie in the k groups of columns with the largest maxima: only those need sorting.
     """
-    groups = scores.unflatten(1, (-1, _GROUP))
+    groups = scores.view(len(scores), -1, _GROUP)
     if groups.shape[1] <= k:
         best = scores.topk(k)
         return Neighbours(best.indices, best.values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -10,9 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from becam.errors import BecamError
 from becam.options import Option
-from becam.recommenders.base import Batch, Recipe, Recommender, bpr, squared_norms, take
+from becam.recommenders.base import (
+    Batch,
+    Recipe,
+    Recommender,
+    TrainingData,
+    bpr,
+    squared_norms,
+    take,
+)
 from becam.recommenders.graph import SparseMatrix, distinct_edges, lightgcn
 from becam.recommenders.knn import Neighbours, nearest, normalised
 
@@ -27,10 +33,7 @@ class LATTICE(Recommender):
     built with gradient on the first batch of every epoch and kept, without, for the rest of it.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         layers: LightGCN layers.
         reg_weight: Weight of the squared norms.
         knn_k: Neighbours of each item, itself included.
@@ -48,26 +51,19 @@ class LATTICE(Recommender):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.")] = 2,
+        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
         reg_weight: Annotated[
-            float, Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3))
+            float, Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3), least=0)
         ] = 1e-4,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.")] = 10,
-        fixed_share: Annotated[float, Option("Share of the item graph that is not learned.")] = 0.9,
+        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.", least=1)] = 10,
+        fixed_share: Annotated[
+            float, Option("Share of the item graph that is not learned.", least=0, most=1)
+        ] = 0.9,
         **shared: Any,
     ) -> None:
-        super().__init__(n_users, n_items, pairs, features, **shared)
-        if layers < 0:
-            raise BecamError(f"The number of layers must be 0 or more, not {layers}.")
-        if reg_weight < 0:
-            raise BecamError(f"The weight reg_weight must be 0 or more, not {reg_weight}.")
-        if not 0 <= fixed_share <= 1:
-            raise BecamError(f"The fixed share is from 0 to 1, not {fixed_share}.")
+        super().__init__(data, **shared)
         self.layers = layers
         self.reg_weight = reg_weight
         self.knn_k = knn_k
@@ -76,8 +72,8 @@ class LATTICE(Recommender):
             torch.full((len(self.modalities),), 1 / len(self.modalities))
         )
         # In place of the symmetric graph of the others.
-        self.adjacency = row_normalised_adjacency(pairs, n_users, n_items)
-        fixed = self.neighbours(features, knn_k)
+        self.adjacency = row_normalised_adjacency(data.pairs, data.n_users, data.n_items)
+        fixed = self.neighbours(data.features, knn_k)
         for m, neighbours in fixed.items():
             weights = normalised(neighbours.cosines, neighbours.items)
             self.register_buffer(f"fixed_items_{m}", neighbours.items, persistent=False)

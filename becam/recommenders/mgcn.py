@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from becam.errors import BecamError
 from becam.options import Option
-from becam.recommenders.base import Batch, Recipe, Recommender, bpr, squared_norms, take
+from becam.recommenders.base import (
+    Batch,
+    Recipe,
+    Recommender,
+    TrainingData,
+    bpr,
+    squared_norms,
+    take,
+)
 from becam.recommenders.graph import SparseMatrix, distinct_edges, edge_weights, lightgcn
 from becam.recommenders.knn import cosine_graph
 
@@ -29,10 +33,7 @@ class GatedViews(Recommender):
     H + side.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         layers: LightGCN layers.
         item_layers: Hops over each item graph.
         reg_weight: Weight of the squared norms.
@@ -48,22 +49,15 @@ class GatedViews(Recommender):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
-        layers: int,
-        item_layers: int,
-        reg_weight: float,
-        knn_k: int,
+        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
+        item_layers: Annotated[int, Option("Hops over each item graph.", least=0)] = 1,
+        reg_weight: Annotated[float, Option("Weight of the squared norms.", least=0)] = 1e-4,
+        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.", least=1)] = 10,
         **shared: Any,
     ) -> None:
-        super().__init__(n_users, n_items, pairs, features, **shared)
-        if min(layers, item_layers) < 0:
-            raise BecamError("The numbers of layers must be 0 or more.")
-        if reg_weight < 0:
-            raise BecamError(f"The weight reg_weight must be 0 or more, not {reg_weight}.")
+        super().__init__(data, **shared)
         self.layers = layers
         self.item_layers = item_layers
         self.reg_weight = reg_weight
@@ -73,8 +67,9 @@ class GatedViews(Recommender):
             {m: nn.Linear(dim, dim) for m in self.modalities if not self.adapter(m).is_gate}
         )
         self.item_graphs = nn.ModuleDict(
-            {m: cosine_graph(n) for m, n in self.neighbours(features, knn_k).items()}
+            {m: cosine_graph(n) for m, n in self.neighbours(data.features, knn_k).items()}
         )
+        n_users, n_items, pairs, _ = data
         users, items = distinct_edges(pairs, n_items)
         self.user_view = SparseMatrix(
             torch.from_numpy(users),
@@ -120,7 +115,8 @@ class GatedViews(Recommender):
         """
         nodes = torch.cat([self.user_embedding, self.item_embedding])
         propagated = lightgcn(self.adjacency, nodes, self.layers)
-        behaviour = _pick(*torch.split(propagated, [self.n_users, self.n_items]), users, items)
+        of_users, of_items = torch.split(propagated, [self.n_users, self.n_items])
+        behaviour = _pick(of_users, of_items, users, items)
         views = []
         for modality in self.modalities:
             view = self._item_view(modality)
@@ -164,10 +160,7 @@ class MGCN(GatedViews):
     + contrast_weight [NCE(side_i, H_i) + NCE(side_u, H_u)], in batch, with temperature .2.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         contrast_weight: Weight of the contrast between side view and behaviour.
         **shared: The options of :class:`GatedViews` and of
             :class:`~becam.recommenders.base.Recommender`.
@@ -181,33 +174,14 @@ class MGCN(GatedViews):
 
     def __init__(
         self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
+        data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.")] = 2,
-        item_layers: Annotated[int, Option("Hops over each item graph.")] = 1,
-        reg_weight: Annotated[float, Option("Weight of the squared norms.")] = 1e-4,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.")] = 10,
         contrast_weight: Annotated[
-            float, Option("Weight of the contrast.", search=(0.001, 0.01, 0.1))
+            float, Option("Weight of the contrast.", search=(0.001, 0.01, 0.1), least=0)
         ] = 0.01,
         **shared: Any,
     ) -> None:
-        super().__init__(
-            n_users,
-            n_items,
-            pairs,
-            features,
-            layers=layers,
-            item_layers=item_layers,
-            reg_weight=reg_weight,
-            knn_k=knn_k,
-            **shared,
-        )
-        if contrast_weight < 0:
-            raise BecamError(f"The contrast's weight must be 0 or more, not {contrast_weight}.")
+        super().__init__(data, **shared)
         self.contrast_weight = contrast_weight
         dim = self.item_embedding.shape[1]
         self.query = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Linear(dim, 1, bias=False))
@@ -241,10 +215,7 @@ class LATTICEBeFA(GatedViews):
     The loss is BPR + reg_weight Reg. Meant for the adapter ``befa`` with ``variant=released``.
 
     Args:
-        n_users: Number of users U.
-        n_items: Number of items I.
-        pairs: Training interactions, (n, 2) int64 of [user, item].
-        features: Content features by modality, each (I, d_m) float32; one or more.
+        data: Users, items, training interactions and content features.
         **shared: The options of :class:`GatedViews` and of
             :class:`~becam.recommenders.base.Recommender`.
 
@@ -254,33 +225,6 @@ class LATTICEBeFA(GatedViews):
 
     name: ClassVar[str] = "lattice-befa-released"
     title: ClassVar[str] = "LATTICE (as released)"
-
-    def __init__(
-        self,
-        n_users: int,
-        n_items: int,
-        pairs: NDArray[np.int64],
-        features: Mapping[str, NDArray[np.float32]],
-        *,
-        layers: Annotated[int, Option("LightGCN layers.")] = 2,
-        item_layers: Annotated[int, Option("Hops over each item graph.")] = 1,
-        reg_weight: Annotated[
-            float, Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3))
-        ] = 1e-4,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.")] = 10,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            n_users,
-            n_items,
-            pairs,
-            features,
-            layers=layers,
-            item_layers=item_layers,
-            reg_weight=reg_weight,
-            knn_k=knn_k,
-            **shared,
-        )
 
     def side(self, behaviour: Tensor, views: Tensor) -> Tensor:
         """The mean of the views (M, n, d)."""

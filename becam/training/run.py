@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from becam.checkpoint import Checkpoint, Modality
 from becam.devices import kept_heap, limited_threads, resolve_device
-from becam.recommenders import FeaturesMode, Recommender, create_recommender, recommender_class
+from becam.recommenders import (
+    FeaturesMode,
+    Recommender,
+    TrainingData,
+    create_recommender,
+    recommender_class,
+)
 from becam.training.folder import RunFolder
 from becam.training.loop import Epoch, Fitted, Schedule, fit, rank_model, seeded
 from becam.training.neighbours import cached_neighbours
@@ -101,10 +107,7 @@ def train(
     with seeded(seed), limited_threads(threads), kept_heap():
         recommender = create_recommender(
             model,
-            dataset.n_users,
-            dataset.n_items,
-            training,
-            contents,
+            TrainingData(dataset.n_users, dataset.n_items, training, contents),
             options=model_options,
             adapter=adapter,
             adapter_options=adapter_options,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from becam.errors import BecamError
 from becam.files import sha256
-from becam.recommenders import RECOMMENDERS, Recommender, create_recommender
+from becam.recommenders import RECOMMENDERS, Recommender, TrainingData, create_recommender
 from becam.training.loop import rank_model
 from becam.training.neighbours import cached_neighbours
 from becam.training.ranking import Pairs, UserMetrics, popularity_metrics, random_metrics
@@ -88,10 +88,12 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
     try:
         model = create_recommender(
             checkpoint.recommender["name"],
-            dataset.n_users,
-            dataset.n_items,
-            dataset.interactions("train"),
-            load_features(feature_set, modalities),
+            TrainingData(
+                dataset.n_users,
+                dataset.n_items,
+                dataset.interactions("train"),
+                load_features(feature_set, modalities),
+            ),
             find_neighbours=cached_neighbours(dataset.path),
             **checkpoint.recommender["config"],
         )

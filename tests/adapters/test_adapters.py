@@ -139,9 +139,9 @@ def test_befa_refuses_ratios_that_do_not_divide(ratio):
     ("config", "problem"),
     [
         ({"variant": "paper"}, "variant is one of equations, released"),
-        ({"dropout": 1.0}, "dropout is a probability"),
-        ({"dropout": -0.1}, "dropout is a probability"),
-        ({"dropout": float("nan")}, "dropout is a probability"),
+        ({"dropout": 1.0}, "dropout must be 0 or more and below 1, not 1.0"),
+        ({"dropout": -0.1}, "dropout must be 0 or more and below 1"),
+        ({"dropout": float("nan")}, "dropout must be"),
     ],
 )
 def test_befa_refuses_other_values_out_of_range(config, problem):

@@ -214,8 +214,8 @@ def test_no_units_rebuild_without_a_warning():
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        ({"size_penalty": -0.1}, "size penalty"),
-        ({"size_penalty": float("nan")}, "size penalty"),
+        ({"size_penalty": -0.1}, "size_penalty"),
+        ({"size_penalty": float("nan")}, "size_penalty"),
         ({"anneal": -1}, "anneal"),
         ({"dropout": 1.0}, "dropout"),
         ({"units": [0, LARGEST]}, "units"),

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from becam.recommenders import Batch, create_recommender
+from becam.recommenders import Batch, TrainingData, create_recommender
 
 N_USERS, N_ITEMS, D = 9, 7, 16
 
@@ -23,10 +23,7 @@ def build(name, adapter, mode, modalities, adapter_options=None, **options):
     pairs, features = small_world(modalities)
     model = create_recommender(
         name,
-        N_USERS,
-        N_ITEMS,
-        pairs,
-        features,
+        TrainingData(N_USERS, N_ITEMS, pairs, features),
         options=options,
         adapter=adapter,
         adapter_options=adapter_options,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from zoo import SHARED
 
-from becam.recommenders import Batch, create_recommender
+from becam.recommenders import Batch, TrainingData, create_recommender
 from becam.training.ranking import rank_users
 
 REFERENCE = SHARED / "reference" / "mmrec"
@@ -78,10 +78,12 @@ class Reference:
         self.names = _parameter_names(name)
         self.model = create_recommender(
             name,
-            len(self.numbers["w.user_embedding.weight"]),
-            len(self.numbers["w.item_id_embedding.weight"]),
-            self.train,
-            self.features,
+            TrainingData(
+                len(self.numbers["w.user_embedding.weight"]),
+                len(self.numbers["w.item_id_embedding.weight"]),
+                self.train,
+                self.features,
+            ),
             features_mode="trainable",
             **config,
         )

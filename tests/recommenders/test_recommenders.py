@@ -7,8 +7,13 @@ from small_world import N_ITEMS, N_USERS, D, batch_of, build, small_world
 
 from becam.adapters import ADAPTERS
 from becam.errors import BecamError
-from becam.recommenders import RECOMMENDERS, create_recommender
+from becam.recommenders import RECOMMENDERS, TrainingData, create_recommender
 from becam.recommenders.knn import Neighbours
+
+
+def world(features=None):
+    pairs, own = small_world()
+    return TrainingData(N_USERS, N_ITEMS, pairs, own if features is None else features)
 
 
 @pytest.fixture(params=[["image"], ["text", "image"], ["image", "text", "audio"]], ids="-".join)
@@ -58,12 +63,16 @@ def test_contract(name, adapter, mode, modalities):
 
 
 def test_state_rebuilds_the_model_and_leaves_frozen_features_out(name, adapter, mode, modalities):
-    model, pairs, features = build(name, adapter, mode, modalities)
+    model, _, features = build(name, adapter, mode, modalities)
     state = model.state_dict()
     assert any("features" in key for key in state) == (mode == "trainable")
     torch.manual_seed(99)
     twin = create_recommender(
-        name, N_USERS, N_ITEMS, pairs, features, adapter=adapter, features_mode=mode, dim=D
+        name,
+        world(features),
+        adapter=adapter,
+        features_mode=mode,
+        dim=D,
     )
     twin.load_state_dict(state)
     for mine, theirs in zip(model.eval().embeddings(), twin.eval().embeddings(), strict=True):
@@ -71,22 +80,23 @@ def test_state_rebuilds_the_model_and_leaves_frozen_features_out(name, adapter, 
 
 
 def test_features_that_do_not_fit_are_refused(name):
-    pairs, features = small_world()
+    _, features = small_world()
     with pytest.raises(BecamError, match="7 items"):
-        create_recommender(name, N_USERS, N_ITEMS, pairs, {"image": features["image"][:-1]})
+        create_recommender(name, world({"image": features["image"][:-1]}))
     with pytest.raises(BecamError, match="float32"):
         create_recommender(
-            name, N_USERS, N_ITEMS, pairs, {"image": features["image"].astype(np.float64)}
+            name,
+            world({"image": features["image"].astype(np.float64)}),
         )
     with pytest.raises(BecamError, match="modality"):
-        create_recommender(name, N_USERS, N_ITEMS, pairs, {})
+        create_recommender(name, world({}))
     with pytest.raises(BecamError, match="frozen or trainable"):
-        create_recommender(name, N_USERS, N_ITEMS, pairs, features, features_mode="melted")
+        create_recommender(name, world(features), features_mode="melted")
 
 
 def test_unknown_recommender_names_the_known_ones():
     with pytest.raises(BecamError, match="bm3"):
-        create_recommender("bm4", N_USERS, N_ITEMS, *small_world())
+        create_recommender("bm4", world())
 
 
 BAD = {
@@ -101,15 +111,15 @@ BAD = {
 @pytest.mark.parametrize(("name", "bad"), [(n, bad) for n, values in BAD.items() for bad in values])
 def test_values_out_of_range_and_unknown_options_are_refused(name, bad):
     with pytest.raises(BecamError):
-        create_recommender(name, N_USERS, N_ITEMS, *small_world(), options=bad)
+        create_recommender(name, world(), options=bad)
 
 
 def test_options_as_typed_rebuild_the_model(name):
     typed = {"layers": "1", "reg_weight": "1/8"}
-    model = create_recommender(name, N_USERS, N_ITEMS, *small_world(), options=typed)
+    model = create_recommender(name, world(), options=typed)
     assert model.options()["layers"] == 1
     assert model.options()["reg_weight"] == 0.125
-    twin = create_recommender(name, N_USERS, N_ITEMS, *small_world(), options=model.options())
+    twin = create_recommender(name, world(), options=model.options())
     assert twin.options() == model.options()
 
 
@@ -155,10 +165,7 @@ def test_the_papers_parameters(data):
         for adapter, added in ADDED.items():
             model = create_recommender(
                 name,
-                n_users,
-                n_items,
-                pairs,
-                features,
+                TrainingData(n_users, n_items, pairs, features),
                 adapter=adapter,
                 features_mode="trainable",
                 find_neighbours=lambda x, k: nearest,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from becam.errors import BecamError
-from becam.recommenders import RECOMMENDERS, create_recommender
+from becam.recommenders import RECOMMENDERS, TrainingData, create_recommender
 from becam.training import loop
 from becam.training.loop import Schedule, fit, rank_model, seeded
 from becam.training.ranking import UserMetrics
@@ -47,7 +47,7 @@ def world():
 
 def build(world, name="bm3", **config):
     train, _, features = world
-    return create_recommender(name, 40, 20, train, features, dim=8, **config)
+    return create_recommender(name, TrainingData(40, 20, train, features), dim=8, **config)
 
 
 def schedule(epochs):
