@@ -41,7 +41,7 @@ KeepOption = Annotated[
 
 def experiment(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG.yaml", help="What to train; see below.")
+        Path, typer.Argument(metavar="CONFIG.yaml", help="What to train, as above.")
     ],
     output: StoreOption,
     jobs: JobsOption = 1,
