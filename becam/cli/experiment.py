@@ -40,9 +40,7 @@ KeepOption = Annotated[
 
 
 def experiment(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG.yaml", help="What to train, as above.")
-    ],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="What to train, as above.")],
     output: StoreOption,
     jobs: JobsOption = 1,
     keep_checkpoints: KeepOption = True,
