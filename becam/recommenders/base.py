@@ -257,6 +257,16 @@ def take(rows: Tensor, index: Tensor) -> Tensor:
     return nn.functional.embedding(index, rows)
 
 
+def take_nodes(nodes: Tensor, batch: Batch, n_users: int) -> tuple[Tensor, Tensor]:
+    """A batch's users (B, d) and its items and negatives (2B, d) out of all nodes (U+I, d).
+
+    One look-up, so that one dense gradient comes back instead of one for each side.
+    """
+    rows = torch.cat([batch.users, n_users + batch.pair()])
+    users, items = torch.split(take(nodes, rows), [len(batch.users), 2 * len(batch.users)])
+    return users, items
+
+
 def _check_features(features: Mapping[str, NDArray[np.float32]], n_items: int) -> None:
     if not features:
         raise BecamError("A recommender needs the content features of at least one modality.")

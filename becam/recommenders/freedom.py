@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from becam.options import Option
-from becam.recommenders.base import Batch, Recommender, TrainingData, bpr, take
+from becam.recommenders.base import Batch, Recommender, TrainingData, bpr, take, take_nodes
 from becam.recommenders.graph import (
     SparseMatrix,
     distinct_edges,
@@ -95,9 +95,10 @@ class FREEDOM(Recommender):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Loss terms of a batch with negatives; see the class for the equation."""
-        users, items = self._propagated(self._sampled or self.adjacency)
-        user, pair = take(users, batch.users), batch.pair()
-        terms = {"bpr": bpr(user, *take(items, pair).chunk(2))}
+        nodes, hop = self._propagated(self._sampled or self.adjacency)
+        pair = batch.pair()
+        user, items = take_nodes(nodes, batch, self.n_users)
+        terms = {"bpr": bpr(user, *(items + take(hop, pair)).chunk(2))}
         # A row that occurs twice is projected and adapted once.
         rows, row_of = torch.unique(pair, return_inverse=True)
         for modality in self.modalities:
@@ -107,18 +108,18 @@ class FREEDOM(Recommender):
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """LGCN over all edges, (U, d) and (I, d), the items with their neighbours'."""
-        return self._propagated(self.adjacency)
+        nodes, hop = self._propagated(self.adjacency)
+        users, items = torch.split(nodes, [self.n_users, self.n_items])
+        return users, items + hop
 
     def _propagated(self, adjacency: SparseMatrix) -> tuple[Tensor, Tensor]:
+        """LGCN_L, (U+I, d), and the hop over the item graph, (I, d)."""
         nodes = torch.cat([self.user_embedding, self.item_embedding])
-        users, items = torch.split(
-            lightgcn(adjacency, nodes, self.layers), [self.n_users, self.n_items]
-        )
         sources: Tensor = self.item_embedding
         if self.propagate_content:
             contents = [self.content(modality) for modality in self.modalities]
             sources = sources + torch.stack(contents).mean(dim=0)
-        return users, items + self.item_graph(sources)
+        return lightgcn(adjacency, nodes, self.layers), self.item_graph(sources)
 
 
 def _sample(chances: NDArray[np.float32], count: int) -> NDArray[np.int64]:

@@ -173,9 +173,10 @@ def _propagate(multiply: Callable[[Tensor], Tensor], x: Tensor, layers: int, mea
     if layers == 0:
         return x.clone()
     result = x
-    for _ in range(layers):
-        # Horner's scheme: x + M (x + M (x + ...)) needs one matrix of memory and no copies.
+    for layer in range(1, layers + 1):
         result = multiply(result)
         if mean:
-            result += x
-    return result.div_(layers + 1) if mean else result
+            # The mean of layers 0..k is (x + k M mean of layers 0..k-1) / (k + 1): one matrix of
+            # memory, and no more passes over it than need be.
+            result.lerp_(x, 1 / (layer + 1))
+    return result

@@ -18,6 +18,7 @@ from becam.recommenders.base import (
     bpr,
     squared_norms,
     take,
+    take_nodes,
 )
 from becam.recommenders.graph import SparseMatrix, distinct_edges, lightgcn
 from becam.recommenders.knn import Neighbours, nearest, normalised
@@ -89,9 +90,9 @@ class LATTICE(Recommender):
         """Loss terms of a batch with negatives; see the class for the equation."""
         graph = self._kept if self._kept is not None else self.item_graph()
         self._kept = graph.detach()
-        users, items = self._propagated(graph)
-        user = take(users, batch.users)
-        positive, negative = take(items, batch.pair()).chunk(2)
+        hop = take(graph(self.item_embedding), batch.pair())
+        user, items = take_nodes(self._propagated(), batch, self.n_users)
+        positive, negative = (items + nn.functional.normalize(hop, dim=1)).chunk(2)
         return {
             "bpr": bpr(user, positive, negative),
             "regularisation": self.reg_weight * squared_norms(user, positive, negative),
@@ -99,7 +100,9 @@ class LATTICE(Recommender):
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """Users (U, d) and items (I, d) with the item graph of the weights as they are now."""
-        return self._propagated(self.item_graph())
+        users, items = torch.split(self._propagated(), [self.n_users, self.n_items])
+        hop = self.item_graph()(self.item_embedding)
+        return users, items + nn.functional.normalize(hop, dim=1)
 
     def item_graph(self) -> ItemGraph:
         """G of the weights as they are now, differentiable in its edges' weights."""
@@ -124,12 +127,9 @@ class LATTICE(Recommender):
             ),
         )
 
-    def _propagated(self, graph: ItemGraph) -> tuple[Tensor, Tensor]:
+    def _propagated(self) -> Tensor:
         nodes = torch.cat([self.user_embedding, self.item_embedding])
-        users, items = torch.split(
-            lightgcn(self.adjacency, nodes, self.layers), [self.n_users, self.n_items]
-        )
-        return users, items + nn.functional.normalize(graph(self.item_embedding), dim=1)
+        return lightgcn(self.adjacency, nodes, self.layers)
 
 
 def row_normalised_adjacency(pairs: NDArray[np.int64], n_users: int, n_items: int) -> SparseMatrix:
