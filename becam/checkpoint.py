@@ -10,13 +10,14 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from becam.adapters import create_adapter
+from becam.adapters import Adapter, create_adapter
 from becam.errors import BecamError
 from becam.files import atomic_file
 from becam.identifiers import unknown_identifier
@@ -39,6 +40,23 @@ class Modality:
     projection_bias: Tensor
     adapter: dict[str, Any]
     encoder: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, weight: Tensor, bias: Tensor, adapter: Adapter, encoder: dict[str, Any]
+    ) -> Modality:
+        """What is kept of a projection (d, d_m) with bias (d,) and of an adapter, both trained."""
+        kept = adapter.finished()
+        return cls(
+            projection_weight=weight.detach(),
+            projection_bias=bias.detach(),
+            adapter={
+                "name": kept.name,
+                "config": kept.config(),
+                "state": {name: value.detach() for name, value in kept.state_dict().items()},
+            },
+            encoder=encoder,
+        )
 
 
 class Head(nn.Module):
@@ -172,6 +190,14 @@ class Checkpoint:
                 f"{', '.join(self.modalities)}."
             )
         return self.modalities[name]
+
+
+def installed_version() -> str:
+    """The version of becam that writes a checkpoint."""
+    try:
+        return version("becam")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "unknown"
 
 
 def _index(rows: Mapping[str, int], kind: str, id: str) -> int:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.options import DatasetArgument, OverwriteOption, SeedOption
+from becam.cli.options import (
+    AdapterOptionOption,
+    DatasetArgument,
+    FeaturesOption,
+    ModalityOption,
+    OverwriteOption,
+    SeedOption,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,16 +51,8 @@ def attach(
     user_ids: Annotated[
         Path | None, typer.Option("--user-ids", metavar="IDS", help="Their ids, likewise.")
     ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
-    ] = None,
-    modality: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--modality", help="Use this modality of the set; repeat for several. Default: all."
-        ),
-    ] = None,
+    features: FeaturesOption = None,
+    modality: ModalityOption = None,
     adapter: Annotated[
         str,
         typer.Option(
@@ -62,14 +61,7 @@ def attach(
             "on top, and the report says whether it helps.",
         ),
     ] = "none",
-    adapter_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--adapter-option",
-            metavar="NAME=VALUE",
-            help="An option of the adapter, such as ratio=1/2; becam models lists them.",
-        ),
-    ] = None,
+    adapter_option: AdapterOptionOption = None,
     folds: Annotated[
         int, typer.Option("--folds", help="Parts of the cross-validation that picks the penalty.")
     ] = 5,

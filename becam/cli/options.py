@@ -29,3 +29,21 @@ EncoderOption = Annotated[
         "open_clip:CONFIG.json or timm:NAME[,KEY=VALUE...].",
     ),
 ]
+FeaturesOption = Annotated[
+    str | None,
+    typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
+]
+ModalityOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--modality", help="Use this modality of the set; repeat for several. Default: all."
+    ),
+]
+AdapterOptionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter-option",
+        metavar="NAME=VALUE",
+        help="An option of the adapter, such as ratio=1/2; becam models lists them.",
+    ),
+]

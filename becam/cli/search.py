@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.experiment import StoreOption, console
-from becam.cli.options import DatasetArgument, DeviceOption, SeedOption
+from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption, SeedOption
 
 if TYPE_CHECKING:
     from becam.experiments.search import Tuning
@@ -29,10 +29,7 @@ def search(
         typer.Option("--adapter-option", metavar="NAME=VALUE", help="Fix an option of it."),
     ] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="Fix the learning rate.")] = None,
-    features: Annotated[
-        str | None,
-        typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
-    ] = None,
+    features: FeaturesOption = None,
     trials: Annotated[
         int, typer.Option("--trials", min=1, help="How many trainings, at most.")
     ] = 20,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.experiment import JobsOption, KeepOption, StoreOption, console, report, run
-from becam.cli.options import DatasetArgument, DeviceOption
+from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption
 
 if TYPE_CHECKING:
     from becam.experiments.sweep import LambdaSweep
@@ -30,10 +30,7 @@ def sweep_lambda(
         list[str] | None,
         typer.Option("--model-option", metavar="NAME=VALUE", help="An option of the recommender."),
     ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
-    ] = None,
+    features: FeaturesOption = None,
     lr: Annotated[
         float | None,
         typer.Option("--lr", help="Adam's learning rate; default: the recommender's own."),

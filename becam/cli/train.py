@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from becam.cli.options import DatasetArgument, DeviceOption, OverwriteOption, SeedOption
+from becam.cli.options import (
+    AdapterOptionOption,
+    DatasetArgument,
+    DeviceOption,
+    FeaturesOption,
+    ModalityOption,
+    OverwriteOption,
+    SeedOption,
+)
 
 
 def train(
@@ -41,24 +49,9 @@ def train(
             "others: befa-learned, lora, soft-prompt.",
         ),
     ] = "befa",
-    adapter_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--adapter-option",
-            metavar="NAME=VALUE",
-            help="An option of the adapter, such as ratio=1/2; becam models lists them.",
-        ),
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option("--features", metavar="NAME", help="The feature set; default: the only one."),
-    ] = None,
-    modality: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--modality", help="Use this modality of the set; repeat for several. Default: all."
-        ),
-    ] = None,
+    adapter_option: AdapterOptionOption = None,
+    features: FeaturesOption = None,
+    modality: ModalityOption = None,
     features_mode: Annotated[
         str,
         typer.Option(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 from becam.adapters import Adapter, create_adapter
-from becam.checkpoint import Checkpoint, Modality
+from becam.checkpoint import Checkpoint, Modality, installed_version
 from becam.errors import BecamError
 from becam.interop.learning import Items, learn
 from becam.interop.report import Report
@@ -155,7 +154,7 @@ def attach(
                 "name": feature_set.name,
                 "sha256": feature_hashes(feature_set, tuple(contents)),
             },
-            "version": version("becam"),
+            "version": installed_version(),
             "attach": report.to_dict(),
         },
     )
@@ -186,13 +185,5 @@ def _some(ids: Iterable[str]) -> str:
 
 
 def _modality(projection: Affine, adapter: Adapter, encoder: dict[str, Any]) -> Modality:
-    return Modality(
-        projection_weight=torch.from_numpy(projection.weight).float(),
-        projection_bias=torch.from_numpy(projection.bias).float(),
-        adapter={
-            "name": adapter.name,
-            "config": adapter.config(),
-            "state": {name: value.detach() for name, value in adapter.state_dict().items()},
-        },
-        encoder=encoder,
-    )
+    weight, bias = (torch.from_numpy(x).float() for x in (projection.weight, projection.bias))
+    return Modality.of(weight, bias, adapter, encoder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from becam.adapters import Adapter, create_adapter
-from becam.checkpoint import Checkpoint, Modality
+from becam.checkpoint import Checkpoint, Modality, installed_version
 from becam.data.sources.mmrec import original_ids
 from becam.data.tables import columns, reading, require_columns, scan_table
 from becam.encoders import EncoderRecord, load_encoder
@@ -149,16 +148,7 @@ def import_release(
         item_embeddings=items,
         user_embeddings=torch.empty(0, items.shape[1]),
         modalities={
-            modality: Modality(
-                projection_weight=weight,
-                projection_bias=bias,
-                adapter={
-                    "name": adapter.name,
-                    "config": adapter.config(),
-                    "state": {key: value.detach() for key, value in adapter.state_dict().items()},
-                },
-                encoder=records[modality],
-            )
+            modality: Modality.of(weight, bias, adapter, records[modality])
             for modality, (weight, bias, adapter) in parts.items()
         },
         recommender={"name": NAME, "config": {}},
@@ -169,7 +159,7 @@ def import_release(
             "fingerprint": "" if dataset is None else dataset.fingerprint,
         },
         training={
-            "version": version("becam"),
+            "version": installed_version(),
             "release": {path.name: sha256(path) for path in release.files},
         },
     )

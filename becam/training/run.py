@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from becam.checkpoint import Checkpoint, Modality
+from becam.checkpoint import Checkpoint, Modality, installed_version
 from becam.devices import kept_heap, limited_threads, resolve_device
 from becam.recommenders import (
     FeaturesMode,
@@ -219,28 +218,12 @@ def _checkpoint(
             "stopped": fitted.stopped,
             "seconds": fitted.seconds,
             "epoch_seconds": fitted.epoch_seconds,
-            "version": _version(),
+            "version": installed_version(),
         },
     )
     return checkpoint, tested
 
 
 def _modality(recommender: Recommender, name: str, encoder: dict[str, Any]) -> Modality:
-    projection, adapter = recommender.projection(name), recommender.adapter(name).finished()
-    return Modality(
-        projection_weight=projection.weight.detach(),
-        projection_bias=projection.bias.detach(),
-        adapter={
-            "name": adapter.name,
-            "config": adapter.config(),
-            "state": {key: value.detach() for key, value in adapter.state_dict().items()},
-        },
-        encoder=encoder,
-    )
-
-
-def _version() -> str:
-    try:
-        return version("becam")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
+    projection = recommender.projection(name)
+    return Modality.of(projection.weight, projection.bias, recommender.adapter(name), encoder)
