@@ -19,6 +19,7 @@ from rich.table import Table
 
 from becam import Dataset, Explainer, read_image
 from becam.attribution.floors import FLOORS, floor_maps
+from becam.attribution.methods import BeCAM
 from becam.attribution.weighting import WEIGHTINGS
 from becam.data.catalogue.attributes import CLASSES
 from becam.data.catalogue.reading import read_labels
@@ -47,11 +48,11 @@ def measure(
         labels = read_labels(folder / "catalogue", item_id)
         path = dataset.image_path(item)
         assert path is not None
-        encodings = explainer.encode(read_image(path))
-        (picture,) = encodings.values()
-        maps = floor_maps(picture.real.activation, picture.geometry, seed=item)
+        views = explainer.encode(read_image(path))
+        (view,) = views.values()
+        maps = floor_maps(view.activation, view.geometry, seed=item)
         for weighting in WEIGHTINGS:
-            for heatmap in explainer.score(encodings, item_id, weighting=weighting):
+            for heatmap in explainer.score(views, item_id, method=BeCAM(weighting)):
                 name = f"{heatmap.label}, {weighting}"
                 maps[name] = heatmap.full()
                 r = heatmap.controls.correlation_others

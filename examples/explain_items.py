@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from becam import Dataset, Explainer, read_image
 from becam.attribution.heatmap import Heatmap
+from becam.attribution.methods import BeCAM
 from becam.demo.run import one_of_each_kind
 from becam.figures.overlay import overlay
 from becam.progress import track
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--ckpt", type=Path, action="append", required=True)
     parser.add_argument("--items", type=int, default=10)
-    parser.add_argument("--weighting", default="cosine")
+    parser.add_argument("--weighting", default="cosine", help="cosine, centered, increase, softmax")
     parser.add_argument("--precision", default="float32", help="bfloat16 is faster")
     parser.add_argument("--weights", type=Path, action="append", default=[])
     parser.add_argument("-o", "--output", type=Path, default=Path("sheet.png"))
@@ -34,7 +35,7 @@ def main() -> None:
     dataset = Dataset.open(arguments.dataset)
     explainer = Explainer(
         arguments.ckpt,
-        weighting=arguments.weighting,
+        method=BeCAM(arguments.weighting),
         weights=arguments.weights,
         precision=arguments.precision,
     )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.target import Target
+from becam.attribution.view import View
+from becam.attribution.weighting import cosine
 
 SAME_MAP = 0.8
 """A correlation above which two maps look the same to a reader."""
+
+ROUGH = 0.9
+"""Below this expected correlation with the map of all masks a fast map is called rough."""
 
 DOMINANT_SHARE = 0.5
 """A channel that carries more than this share of the map dominates it."""
@@ -27,9 +37,10 @@ class Controls:
     was not asked for.
 
     Attributes:
-        weight_mean, weight_std: over the live channels.
+        weight_mean, weight_std: over the live channels; None for methods without weights.
         flat_channels: channels without range, which weigh nothing.
-        strongest_share: of sum_k |w_k| sum|A_k|, the part of the strongest channel.
+        strongest_share: of sum_k |w_k| sum|A_k|, the part of the strongest channel; None for
+            methods without weights.
         correlation_activation: with sum_k A_k, the map in which every channel weighs the same.
         correlation_others: with the maps for other items (or users), the mean over them.
         correlation_randomised: with the map after the encoder's weights were shuffled.
@@ -38,18 +49,22 @@ class Controls:
             item's ID embedding (Eq. 4); None for a text target.
         stored_cosine: between the encoder's feature of this picture and the row that the
             recommender trained for the item; None where features were frozen.
+        encoded: how many masked pictures the map rests on; None for methods without masks.
+        correlation_expected: with the map of all masks, where some were inferred; else None.
     """
 
-    weight_mean: float
-    weight_std: float
+    weight_mean: float | None
+    weight_std: float | None
     flat_channels: int
-    strongest_share: float
+    strongest_share: float | None
     correlation_activation: float | None
     correlation_others: float | None
     correlation_randomised: float | None
     positive_share: float
     theta: float | None
     stored_cosine: float | None = None
+    encoded: int | None = None
+    correlation_expected: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -79,6 +94,12 @@ class Controls:
                 "Upside down: the weights are negative almost throughout, so it shows where the "
                 f"encoder is not active (r = {activation:.2f})."
             )
+        expected = self.correlation_expected
+        if expected is not None and expected < ROUGH:
+            found.append(
+                f"A rough map: too few masks were encoded (expected r with the map of all "
+                f"{expected:.2f}); raise --budget or lower --tolerance."
+            )
         randomised = self.correlation_randomised
         if randomised is not None and randomised > SAME_MAP:
             found.append(
@@ -91,7 +112,7 @@ class Controls:
                 "The recommender trained the item's feature away from what the encoder says of "
                 f"this picture (cosine {stored:.2f}), and the map speaks of the encoder."
             )
-        if self.strongest_share > DOMINANT_SHARE:
+        if self.strongest_share is not None and self.strongest_share > DOMINANT_SHARE:
             found.append(f"One channel makes {self.strongest_share:.0%} of the map.")
         return found
 
@@ -112,12 +133,55 @@ class Controls:
         def show(value: float | None) -> str:
             return "n/a" if value is None else f"{value:+.2f}"
 
-        return (
-            f"Weights {self.weight_mean:+.3f} ± {self.weight_std:.3f}; strongest channel "
-            f"{self.strongest_share:.0%}; r with activation {show(self.correlation_activation)}, "
-            f"others {show(self.correlation_others)}, shuffled encoder "
+        correlations = (
+            f"r with activation {show(self.correlation_activation)}, others "
+            f"{show(self.correlation_others)}, shuffled encoder "
             f"{show(self.correlation_randomised)}."
         )
+        if self.correlation_expected is not None:
+            correlations += (
+                f" {self.encoded} masks encoded, the others inferred: expected r with the map of "
+                f"all {self.correlation_expected:.2f}."
+            )
+        if self.weight_mean is None or self.weight_std is None or self.strongest_share is None:
+            return correlations
+        return (
+            f"Weights {self.weight_mean:+.3f} ± {self.weight_std:.3f}; strongest channel "
+            f"{self.strongest_share:.0%}; {correlations}"
+        )
+
+
+def measure(
+    method: Method, view: View, target: Target, saliency: Saliency, *, randomise: bool
+) -> Controls:
+    """Hold a map against the activation, other targets' maps, and a shuffled encoder's.
+
+    Args:
+        method: what made ``saliency`` of ``view`` and ``target``.
+        randomise: make the map with the shuffled encoder too.
+    """
+    raw, weights = saliency.map, saliency.weights
+    activation = view.activation
+    others = [method.saliency(view, other).map for other in target.of_others(method.others)]
+    live = None if weights is None or not view.live.any() else weights[view.live]
+    with torch.no_grad():
+        content = target.content(view.whole[None])[0]
+    return Controls(
+        weight_mean=None if live is None else float(live.mean()),
+        weight_std=None if live is None else float(live.std(correction=0)),
+        flat_channels=int((~view.live).sum()),
+        strongest_share=None if weights is None else strongest_share(activation, weights),
+        correlation_activation=correlation(raw, _resized(activation.sum(0), raw)),
+        correlation_others=mean_correlation(raw, others),
+        correlation_randomised=(
+            correlation(raw, method.saliency(view.twin, target).map) if randomise else None
+        ),
+        positive_share=float((raw > 0).float().mean()),
+        theta=None if target.anchor is None else angle(content, target.anchor),
+        encoded=saliency.encoded,
+        correlation_expected=saliency.expected_correlation,
+        stored_cosine=None if target.stored is None else float(cosine(view.whole, target.stored)),
+    )
 
 
 def correlation(a: Tensor, b: Tensor) -> float | None:
@@ -130,8 +194,8 @@ def correlation(a: Tensor, b: Tensor) -> float | None:
     return float((x @ y / scale).clamp(-1.0, 1.0))
 
 
-def mean_correlation(a: Tensor, others: Tensor) -> float | None:
-    """Mean Pearson's r of a map (h, w) with several (m, h, w), flat ones left out."""
+def mean_correlation(a: Tensor, others: Iterable[Tensor]) -> float | None:
+    """Mean Pearson's r of a map (h, w) with others, flat ones left out."""
     values = [r for other in others if (r := correlation(a, other)) is not None]
     return float(np.mean(values)) if values else None
 
@@ -145,5 +209,12 @@ def strongest_share(activation: Tensor, weights: Tensor) -> float:
 
 def angle(a: Tensor, b: Tensor) -> float:
     """Theta in degrees between two vectors (Eq. 4)."""
-    value = torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
+    value = functional.cosine_similarity(a.double(), b.double(), dim=-1)
     return float(torch.rad2deg(torch.arccos(value.clamp(-1.0, 1.0))))
+
+
+def _resized(grid: Tensor, like: Tensor) -> Tensor:
+    if grid.shape == like.shape:
+        return grid
+    size = (int(like.shape[0]), int(like.shape[1]))
+    return functional.interpolate(grid[None, None], size=size, mode="bilinear")[0, 0]

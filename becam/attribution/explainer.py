@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from becam.adapters import ADAPTERS
 from becam.attribution import controls
-from becam.attribution.controls import Controls
-from becam.attribution.encodings import DEFAULT_BATCH_SIZE, MaskedEncodings, encode_masked
 from becam.attribution.heatmap import Heatmap
-from becam.attribution.masking import Masking
-from becam.attribution.randomise import shuffled
+from becam.attribution.masking import MASKINGS, Masking
+from becam.attribution.methods import BeCAM, Method, create_method
 from becam.attribution.target import SPACES, Space, Target, item_target, text_target, user_target
-from becam.attribution.weighting import (
-    WEIGHTINGS,
-    Weighting,
-    channel_weights,
-    cosine,
-    weighted_sum,
-)
+from becam.attribution.view import DEFAULT_BATCH_SIZE, Engine, Settings, View
 from becam.checkpoint import Checkpoint
 from becam.devices import resolve_device, resolve_precision
 from becam.encoders import load_encoder, load_recorded
-from becam.encoders.base import Encoder, TargetLayer
-from becam.encoders.preprocessing import Geometry
+from becam.encoders.base import Encoder
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.files import sha256
@@ -39,26 +30,11 @@ Identity = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
-class PictureEncodings:
-    """One picture through one encoder: what all checkpoints on that encoder share."""
-
-    geometry: Geometry
-    real: MaskedEncodings
-    randomised: MaskedEncodings | None
-
-
-@dataclass(frozen=True)
 class _Column:
     label: str
     checkpoint: Checkpoint
     space: Space
     engine: Identity
-
-
-@dataclass(frozen=True)
-class _Engine:
-    encoder: Encoder
-    layer: TargetLayer
 
 
 class Explainer:
@@ -76,8 +52,10 @@ class Explainer:
         weights: where the encoders' weights files are now; matched by their hash.
         target_layer: module path inside the vision tower, in place of the encoder's default.
         masking: what masked pixels fade to: ``mean``, ``black`` or ``blur``.
-        weighting: ``cosine`` (Eq. 2), ``centered``, ``increase`` or ``softmax``.
         space: ``adapted`` (the paper) or ``content``: stop before the adapter.
+        method: an attribution method, or its name (``becam.attribution.methods.METHODS``).
+        method_options: options of a method given by its name, such as
+            ``{"weighting": "centered"}``.
         randomise: also make the map with shuffled encoder weights, a control that doubles the
             time.
         batch_size: masked pictures per forward pass.
@@ -100,8 +78,9 @@ class Explainer:
         weights: Sequence[str | Path] = (),
         target_layer: str | None = None,
         masking: Masking = "mean",
-        weighting: Weighting = "cosine",
         space: Space = "adapted",
+        method: Method | str = BeCAM.name,
+        method_options: Mapping[str, Any] | None = None,
         randomise: bool = True,
         batch_size: int = DEFAULT_BATCH_SIZE,
         device: str = "auto",
@@ -110,14 +89,18 @@ class Explainer:
     ) -> None:
         if space not in SPACES:
             raise BecamError(f"Unknown space {space!r}; use one of {', '.join(SPACES)}.")
-        self.masking: Masking = masking
-        self.weighting: Weighting = _known_weighting(weighting)
+        if masking not in MASKINGS:
+            raise BecamError(f"Unknown masking {masking!r}; use one of {', '.join(MASKINGS)}.")
+        self.method = create_method(method, method_options) if isinstance(method, str) else method
         self.randomise = randomise
-        self.batch_size = batch_size
-        self.progress = progress
-        self.dtype = resolve_precision(precision, resolve_device(device))
+        self.settings = Settings(
+            masking=masking,
+            batch_size=batch_size,
+            dtype=resolve_precision(precision, resolve_device(device)),
+            progress=progress,
+        )
         self._device = device
-        self._engines: dict[Identity, _Engine] = {}
+        self._engines: dict[Identity, Engine] = {}
         self._columns: list[_Column] = []
         if isinstance(checkpoints, (Checkpoint, str, Path)):
             checkpoints = [checkpoints]
@@ -143,7 +126,9 @@ class Explainer:
         record = EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
         if record.identity not in self._engines:
             loaded = _encoder(record, encoder, weights, self._device)
-            self._engines[record.identity] = _Engine(loaded, loaded.target_layer(target_layer))
+            self._engines[record.identity] = Engine(
+                loaded, loaded.target_layer(target_layer), self.settings
+            )
         dim = self._engines[record.identity].encoder.dim
         expected = checkpoint.modalities["image"].projection_weight.shape[1]
         if dim != expected:
@@ -157,73 +142,55 @@ class Explainer:
             )
         self._columns.append(_Column(label, checkpoint, space, record.identity))
 
-    def encode(self, image: Image.Image | str | Path) -> dict[Identity, PictureEncodings]:
-        """The expensive half: encode a picture under every mask, once for each encoder.
+    def encode(self, image: Image.Image | str | Path) -> dict[Identity, View]:
+        """The expensive half: what the method needs of a picture, once for each encoder.
 
         Raises:
             BecamError: the picture cannot be read, or the encoder fails on it.
         """
         picture = image if isinstance(image, Image.Image) else read_image(image)
-        return {
-            identity: self._encode(engine, picture) for identity, engine in self._engines.items()
-        }
-
-    def _encode(self, engine: _Engine, picture: Image.Image) -> PictureEncodings:
-        pixels, geometry = engine.encoder.preprocessing(picture)
-        real = self._masked(engine.encoder, engine.layer, pixels, "Encoding under masks")
-        if not self.randomise:
-            return PictureEncodings(geometry, real, None)
-        twin = shuffled(engine.encoder, torch.stack([pixels, pixels.flip(-1)]))
-        randomised = self._masked(twin, engine.layer, pixels, "The same, encoder shuffled")
-        return PictureEncodings(geometry, real, randomised)
-
-    def _masked(
-        self, encoder: Encoder, layer: TargetLayer, pixels: Tensor, words: str
-    ) -> MaskedEncodings:
-        return encode_masked(
-            encoder,
-            layer,
-            pixels,
-            masking=self.masking,
-            batch_size=self.batch_size,
-            dtype=self.dtype,
-            progress=words if self.progress else None,
-        )
+        views = {identity: engine.view(picture) for identity, engine in self._engines.items()}
+        for view in views.values():
+            self.method.prepare(view)
+            if self.randomise:
+                self.method.prepare(view.twin)
+        return views
 
     def score(
         self,
-        encodings: dict[Identity, PictureEncodings],
+        views: dict[Identity, View],
         item_id: str,
         *,
         user_id: str | None = None,
         text: str | None = None,
-        weighting: Weighting | None = None,
+        method: Method | None = None,
     ) -> list[Heatmap]:
-        """The cheap half: one heatmap a column, from encodings that ``encode`` made.
+        """The cheap half: one heatmap a column, of a picture that ``encode`` took in.
 
         Args:
-            encodings: of one picture.
+            views: of one picture.
             item_id: the user's own id of the item.
             user_id: compare with this user's embedding instead of the item's.
             text: compare with this text in the encoder's own space instead.
-            weighting: in place of the explainer's own.
+            method: in place of the explainer's own; what it shares with that one in the views,
+                such as the masked encodings, is not computed again.
 
         Raises:
             BecamError: unknown ids, both a user and a text, no text tower.
         """
         if user_id is not None and text is not None:
             raise BecamError("Give a user or a text to compare with, not both.")
-        weighting = _known_weighting(weighting or self.weighting)
         heatmaps = []
         for column in self._columns:
-            engine = self._engines[column.engine]
             if text is not None:
-                target = text_target(engine.encoder, text)
+                target = text_target(self._engines[column.engine].encoder, text)
             elif user_id is not None:
                 target = user_target(column.checkpoint, item_id, user_id, space=column.space)
             else:
                 target = item_target(column.checkpoint, item_id, space=column.space)
-            heatmaps.append(self._heatmap(column, target, encodings[column.engine], weighting))
+            heatmaps.append(
+                self._heatmap(column, target, views[column.engine], method or self.method)
+            )
         return heatmaps
 
     def explain(
@@ -242,71 +209,28 @@ class Explainer:
                     column.checkpoint.user_index(user_id)
         return self.score(self.encode(image), item_id, user_id=user_id, text=text)
 
-    def _heatmap(
-        self, column: _Column, target: Target, picture: PictureEncodings, weighting: Weighting
-    ) -> Heatmap:
-        real = picture.real
-        weights = _weights(target, real, weighting)
-        raw = weighted_sum(real.activation, weights)
-        layer = self._engines[column.engine].layer
+    def _heatmap(self, column: _Column, target: Target, view: View, method: Method) -> Heatmap:
+        saliency = method.saliency(view, target)
+        weights = np.empty(0, np.float32) if saliency.weights is None else saliency.weights.numpy()
+        engine = view.engine
         return Heatmap(
-            raw=raw.numpy(),
-            weights=weights.numpy(),
-            geometry=picture.geometry,
-            controls=_controls(target, weights, raw, picture, weighting),
+            raw=saliency.map.numpy(),
+            weights=weights,
+            geometry=view.geometry,
+            controls=controls.measure(method, view, target, saliency, randomise=self.randomise),
             label=column.label,
             target=target.words,
             options={
-                "method": "becam",
-                "encoder": self._engines[column.engine].encoder.record.describe(),
-                "target_layer": layer.path,
-                "masking": self.masking,
-                "weighting": weighting,
+                "method": method.name,
+                "method_options": method.options(),
+                "encoder": engine.encoder.record.describe(),
+                "target_layer": engine.layer.path,
+                "masking": engine.settings.masking,
                 "space": target.space,
                 "adapter": column.checkpoint.adapter_name("image"),
-                "precision": str(self.dtype).removeprefix("torch."),
+                "precision": str(engine.settings.dtype).removeprefix("torch."),
             },
         )
-
-
-def _weights(target: Target, encodings: MaskedEncodings, weighting: Weighting) -> Tensor:
-    blank = target.cosines(encodings.blank[None])[0]
-    return channel_weights(target.cosines(encodings.features), encodings.live, weighting, blank)
-
-
-def _controls(
-    target: Target, weights: Tensor, raw: Tensor, picture: PictureEncodings, weighting: Weighting
-) -> Controls:
-    real = picture.real
-    live = weights[real.live]
-    other_weights = channel_weights(
-        target.other_cosines(real.features),
-        real.live,
-        weighting,
-        target.other_cosines(real.blank[None])[:, 0],
-    )
-    randomised = None
-    if picture.randomised is not None:
-        twin = picture.randomised
-        twin_map = weighted_sum(twin.activation, _weights(target, twin, weighting))
-        randomised = controls.correlation(raw, twin_map)
-    theta = None
-    if target.anchor is not None:
-        theta = controls.angle(target.content(real.whole[None])[0], target.anchor)
-    return Controls(
-        weight_mean=float(live.mean()) if len(live) else 0.0,
-        weight_std=float(live.std(correction=0)) if len(live) else 0.0,
-        flat_channels=int((~real.live).sum()),
-        strongest_share=controls.strongest_share(real.activation, weights),
-        correlation_activation=controls.correlation(raw, real.activation.sum(0)),
-        correlation_others=controls.mean_correlation(
-            raw, weighted_sum(real.activation, other_weights)
-        ),
-        correlation_randomised=randomised,
-        positive_share=float((raw > 0).float().mean()),
-        theta=theta,
-        stored_cosine=(None if target.stored is None else float(cosine(real.whole, target.stored))),
-    )
 
 
 def explain(
@@ -316,16 +240,7 @@ def explain(
     *,
     user_id: str | None = None,
     text: str | None = None,
-    encoder: str | None = None,
-    weights: Sequence[str | Path] = (),
-    target_layer: str | None = None,
-    masking: Masking = "mean",
-    weighting: Weighting = "cosine",
-    space: Space = "adapted",
-    randomise: bool = True,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-    device: str = "auto",
-    precision: str = "float32",
+    **options: Any,
 ) -> Heatmap:
     """Explain one picture through one checkpoint; for more of either use :class:`Explainer`.
 
@@ -335,26 +250,12 @@ def explain(
         ckpt: a checkpoint or its path.
         user_id: compare with this user instead of the item.
         text: compare with this text instead.
-        encoder, weights, target_layer, masking, weighting, space, randomise, batch_size, device,
-            precision: see :class:`Explainer`.
+        options: of :class:`Explainer`.
 
     Raises:
         BecamError: see :class:`Explainer`.
     """
-    explainer = Explainer(
-        ckpt,
-        encoder=encoder,
-        weights=weights,
-        target_layer=target_layer,
-        masking=masking,
-        weighting=weighting,
-        space=space,
-        randomise=randomise,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-    )
-    return explainer.explain(image, item_id, user_id=user_id, text=text)[0]
+    return Explainer(ckpt, **options).explain(image, item_id, user_id=user_id, text=text)[0]
 
 
 def _encoder(
@@ -374,12 +275,6 @@ def _encoder(
             f"({record.describe()}); pass that file."
         )
     return load_recorded(record, weights=matching[0] if matching else None, device=device)
-
-
-def _known_weighting(weighting: Weighting) -> Weighting:
-    if weighting not in WEIGHTINGS:
-        raise BecamError(f"Unknown weighting {weighting!r}; use one of {', '.join(WEIGHTINGS)}.")
-    return weighting
 
 
 def _hash(path: str | Path) -> str:

@@ -1,9 +1,15 @@
-"""From channels to masked pictures (method: steps 2 and 3)."""
+"""From channels to masked pictures (method: steps 2 and 3).
+
+A mask is the bilinear upsampling of a channel, stretched to [0, 1]. Upsampling is linear and
+carries constants to constants, so the stretched mask is the upsampling of a stretched channel: all
+that defines a mask is its h x w coefficients on the channel's own grid.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,29 +21,37 @@ from becam.errors import BecamError
 Masking = Literal["mean", "black", "blur"]
 MASKINGS: tuple[Masking, ...] = ("mean", "black", "blur")
 
+Size = tuple[int, int]
+
 _FLAT = 1e-6
 
 
-def channel_masks(activation: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Upsample channels to the picture and stretch each to [0, 1].
+def mask_coefficients(activation: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+    """Channels stretched so that their upsampling to ``size`` runs from 0 to 1.
 
     Args:
         activation: channels (n, h, w).
         size: H and W of the encoder's input.
 
     Returns:
-        Masks (n, H, W), and which of the n channels have a range (bool). A channel without range
-        has a mask of zeros.
+        Coefficients (n, h, w), and which of the n channels have a range (bool). A channel without
+        range has coefficients of zero.
     """
-    masks = functional.interpolate(
-        activation[:, None], size=size, mode="bilinear", align_corners=False
-    )[:, 0]
-    low = masks.amin(dim=(1, 2), keepdim=True)
-    span = masks.amax(dim=(1, 2), keepdim=True) - low
+    low, high = _extremes(activation, size)
+    span = high - low
     # Below float32's resolution a range is rounding noise, and stretching would amplify it.
-    live = (span > _FLAT * masks.abs().amax(dim=(1, 2), keepdim=True)) & span.isfinite()
-    masks = torch.where(live, (masks - low) / torch.where(live, span, 1.0), 0.0)
-    return masks, live[:, 0, 0]
+    live = (span > _FLAT * torch.maximum(high.abs(), low.abs())) & span.isfinite()
+    scale = torch.where(live, span, 1.0)[:, None, None]
+    stretched = (activation - low[:, None, None]) / scale
+    return torch.where(live[:, None, None], stretched, 0.0), live
+
+
+def upsample(coefficients: Tensor, size: Size) -> Tensor:
+    """Masks (n, H, W) in [0, 1] from coefficients (n, h, w)."""
+    masks = functional.interpolate(
+        coefficients[:, None], size=size, mode="bilinear", align_corners=False
+    )
+    return masks[:, 0].clamp_(0.0, 1.0)  # rounding alone leaves the range
 
 
 def background(pixels: Tensor, preprocessing: Preprocessing, masking: Masking) -> Tensor:
@@ -67,3 +81,30 @@ def background(pixels: Tensor, preprocessing: Preprocessing, masking: Masking) -
 def mask_picture(pixels: Tensor, masks: Tensor, faded: Tensor) -> Tensor:
     """``pixels`` (3, H, W) under each of ``masks`` (n, H, W), fading to ``faded``: (n, 3, H, W)."""
     return faded + (pixels - faded) * masks[:, None]
+
+
+def _extremes(activation: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value (n,) that each channel's upsampling takes, without making it.
+
+    Between four neighbouring cells the upsampling is bilinear, so on the samples that fall there
+    its extremes lie at the corners: the first and the last sample of each interval are enough.
+    """
+    rows, columns = (
+        _interval_ends(cells, samples).to(activation)
+        for cells, samples in zip(activation.shape[1:], size, strict=True)
+    )
+    corners = rows @ activation @ columns.T
+    return corners.amin(dim=(1, 2)), corners.amax(dim=(1, 2))
+
+
+def _interval_ends(cells: int, samples: int) -> Tensor:
+    """Rows of the (samples, cells) interpolation matrix that bound an interval between cells."""
+    at = np.clip((np.arange(samples) + 0.5) * cells / samples - 0.5, 0, None)  # half-pixel centres
+    low = np.minimum(np.floor(at).astype(int), cells - 1)
+    ends = [i for i in range(samples) if i in (0, samples - 1) or len({*low[i - 1 : i + 2]}) > 1]
+    part = torch.from_numpy(at[ends] - low[ends]).float()
+    matrix = torch.zeros(len(ends), cells)
+    index = torch.arange(len(ends))
+    matrix[index, torch.from_numpy(low[ends])] += 1 - part
+    matrix[index, torch.from_numpy(np.minimum(low[ends] + 1, cells - 1))] += part
+    return matrix

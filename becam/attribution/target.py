@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,7 +22,7 @@ OTHERS = 20
 
 @dataclass(frozen=True)
 class Target:
-    """A vector to compare encodings with, and others of its kind as controls.
+    """A vector to compare features with, and others of its kind as controls.
 
     Attributes:
         words: for captions.
@@ -29,7 +30,7 @@ class Target:
         space: ``adapted`` (the paper) or ``content``: stop before the adapter.
         vector: what is compared with, (d,).
         gate: the ID embedding that the adapter gets, (d,); None with a text.
-        others: pairs of such vectors and gates for other targets, (m, d) each; m may be 0.
+        others: vectors and gates of other targets, (m, d) each; m may be 0.
         anchor: the item's ID embedding for theta, (d,); None with a text.
         stored: the item's content feature as the recommender trained it, (d_m,); None where
             features were frozen.
@@ -44,32 +45,28 @@ class Target:
     anchor: Tensor | None
     stored: Tensor | None
 
-    def cosines(self, features: Tensor) -> Tensor:
-        """Cosines (n,) of encodings (n, d_m) with the target."""
+    def similarity(self, features: Tensor) -> Tensor:
+        """Similarities (n,) of features (n, d_m); differentiable in them."""
         return cosine(self.content(features), self.vector[None])
-
-    def other_cosines(self, features: Tensor) -> Tensor:
-        """The same for every other target: (m, n)."""
-        rows = []
-        if self.others is not None:
-            projected = self._project(features)  # the same for every target: only gates differ
-            for vector, gate in zip(*self.others, strict=True):
-                rows.append(cosine(self._adapt(projected, gate), vector[None]))
-        return torch.stack(rows) if rows else features.new_zeros(0, len(features))
 
     def content(self, features: Tensor) -> Tensor:
         """What is compared: projected, and adapted unless the space is ``content``; (n, d)."""
-        return self._adapt(self._project(features), self.gate)
-
-    @torch.no_grad()
-    def _project(self, features: Tensor) -> Tensor:
-        return features if self.head is None else self.head.project(features)
-
-    @torch.no_grad()
-    def _adapt(self, projected: Tensor, gate: Tensor | None) -> Tensor:
-        if self.head is None or gate is None or self.space == "content":
+        if self.head is None:
+            return features
+        projected = self.head.project(features)
+        if self.gate is None or self.space == "content":
             return projected
-        return self.head.adapt(projected, gate.expand_as(projected))
+        return self.head.adapt(projected, self.gate.expand_as(projected))
+
+    def of_others(self, count: int) -> list[Target]:
+        """Up to ``count`` other targets of the same kind."""
+        if self.others is None:
+            return []
+        pairs = zip(*self.others, strict=True)
+        return [
+            replace(self, vector=vector, gate=gate, others=None)
+            for vector, gate in itertools.islice(pairs, count)
+        ]
 
 
 def item_target(

@@ -43,6 +43,21 @@ def channel_weights(
     return torch.where(live, weights, 0.0)
 
 
+def weight_effects(
+    activation: Tensor, cosines: Tensor, live: Tensor, weighting: Weighting
+) -> Tensor:
+    """What a change of each live channel's cosine does to the map: dM/dc, (N, h, w)."""
+    alive = live.to(activation)[:, None, None]
+    own = activation * alive
+    if weighting == "centered":
+        return (own - own.sum(0) / live.sum().clamp(min=1)) * alive
+    if weighting == "softmax":
+        weights = channel_weights(cosines, live, weighting, cosines.new_zeros(()))
+        weights = weights.to(activation)[:, None, None]
+        return weights * (own - (weights * own).sum(0))
+    return own
+
+
 def weighted_sum(activation: Tensor, weights: Tensor) -> Tensor:
     """M = sum_k A_k w_k (Eq. 2): activation (N, h, w), weights (..., N), maps (..., h, w)."""
     # Double precision: thousands of channels of either sign cancel.

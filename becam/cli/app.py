@@ -17,6 +17,7 @@ from becam.cli.experiment import experiment
 from becam.cli.explain import explain
 from becam.cli.features import features
 from becam.cli.import_ import import_
+from becam.cli.methods import methods
 from becam.cli.models import models
 from becam.cli.prepare import prepare
 from becam.cli.search import search
@@ -51,6 +52,7 @@ for command in (
     experiment,
     table,
     explain,
+    methods,
 ):
     app.command()(command)
 app.command("import")(import_)

@@ -47,14 +47,17 @@ def explain(
         str | None,
         typer.Option("--text", help="What agrees with this text (encoders with a text tower)."),
     ] = None,
-    weighting: Annotated[
-        str,
+    method: Annotated[
+        str, typer.Option("--method", help="Which attribution method; becam methods lists them.")
+    ] = "becam",
+    method_option: Annotated[
+        list[str] | None,
         typer.Option(
-            "--weighting",
-            help="cosine (Eq. 2), centered (minus the mean), increase (minus a blank picture's) "
-            "or softmax.",
+            "--method-option",
+            metavar="NAME=VALUE",
+            help="An option of the method, such as weighting=centered; give it again for more.",
         ),
-    ] = "cosine",
+    ] = None,
     space: Annotated[
         str,
         typer.Option(
@@ -115,6 +118,7 @@ def explain(
     from becam.figures.explanation import check_format, save_explanation
     from becam.files import atomic_file
     from becam.images import read_image
+    from becam.options import parse_assignments
 
     check_format(output)
     picture = read_image(image)
@@ -125,8 +129,9 @@ def explain(
         weights=weights or (),
         target_layer=target_layer,
         masking=masking,  # type: ignore[arg-type]  # checked by name, with a sentence
-        weighting=weighting,  # type: ignore[arg-type]
         space=space,  # type: ignore[arg-type]
+        method=method,
+        method_options=parse_assignments(method_option or ()),
         randomise=randomise,
         batch_size=batch_size,
         device=device,

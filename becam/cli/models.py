@@ -17,6 +17,7 @@ def models() -> None:
     from rich.table import Table
 
     from becam.adapters import ADAPTERS
+    from becam.cli.options import described
     from becam.options import declared_options
     from becam.recommenders import RECOMMENDERS, Recommender
 
@@ -25,7 +26,7 @@ def models() -> None:
         table = Table(kind, "option", "default", "what it is", "searched")
         for name, cls in registry.items():
             rows = [
-                (o.name, f"{o.default}", _help(o.help, o.choices), ", ".join(map(str, o.search)))
+                (o.name, f"{o.default}", described(o), ", ".join(map(str, o.search)))
                 for o in declared_options(cls).values()
             ]
             recipe = cls.recipe if issubclass(cls, Recommender) else None
@@ -37,7 +38,3 @@ def models() -> None:
             table.add_section()
         console.print(table)
     typer.echo("docs/extending.md shows how to add one.")
-
-
-def _help(sentence: str, choices: tuple[str, ...]) -> str:
-    return f"{sentence} One of {', '.join(choices)}." if choices else sentence

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from becam.options import DeclaredOption
+
 DatasetArgument = Annotated[
     Path, typer.Argument(help="A dataset folder made by becam prepare.", metavar="DATASET")
 ]
@@ -47,3 +49,8 @@ AdapterOptionOption = Annotated[
         help="An option of the adapter, such as ratio=1/2; becam models lists them.",
     ),
 ]
+
+
+def described(option: DeclaredOption) -> str:
+    """An option's help with its choices."""
+    return f"{option.help} One of {', '.join(option.choices)}." if option.choices else option.help

@@ -13,6 +13,7 @@ from PIL import Image
 
 from becam.attribution import Explainer, Heatmap
 from becam.attribution.floors import FLOORS, floor_maps
+from becam.attribution.methods import BeCAM
 from becam.attribution.weighting import Weighting
 from becam.checkpoint import Checkpoint
 from becam.data.catalogue.attributes import CLASSES
@@ -135,14 +136,14 @@ def _explain(
     assert path is not None  # the catalogue draws a picture for every item
     picture = read_image(path)
     labels = read_labels(catalogue, row["id"])
-    encodings = explainer.encode(picture)
+    views = explainer.encode(picture)
     maps = [
         _panel(heatmap, weighting, picture, labels)
         for weighting in _WEIGHTINGS
-        for heatmap in explainer.score(encodings, row["id"], weighting=weighting)
+        for heatmap in explainer.score(views, row["id"], method=BeCAM(weighting))
     ]
-    (only,) = encodings.values()
-    floors = floor_maps(only.real.activation, only.geometry, seed=(seed, item))
+    (view,) = views.values()
+    floors = floor_maps(view.activation, view.geometry, seed=(seed, item))
     area = area_shares(next(iter(floors.values())), labels, _LABELS)
     shares = {name: energy_shares(values, labels, _LABELS) for name, values in floors.items()}
     card = ItemCard(row["id"], row["text"], captions[row["id"]], _scaled(picture), area, maps)

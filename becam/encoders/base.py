@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,34 @@ class TargetLayer:
             f"{f' over a {self.grid[0]} x {self.grid[1]} grid' if self.grid else ''}; choose "
             "another --target-layer."
         )
+
+
+@dataclass(frozen=True)
+class PatchStem:
+    """The beginning of a transformer: an affine map from pixels to patches.
+
+    Attributes:
+        path: the module inside ``Encoder.vision`` whose place ``rest`` takes.
+        projection: pixels (B, 3, H, W) to patches (B, D, rows, columns).
+        rest: patches (B, rows x columns, D) to what the module at ``path`` gives.
+    """
+
+    path: str
+    projection: nn.Conv2d
+    rest: nn.Module
+
+
+@dataclass(frozen=True)
+class FirstTokenBlock:
+    """A transformer's last block, of which the first token alone is read.
+
+    Attributes:
+        path: the block inside ``Encoder.vision``.
+        stand_in: what makes, of the block, a module that gives that token alone.
+    """
+
+    path: str
+    stand_in: Callable[[Any], nn.Module]
 
 
 class Encoder(nn.Module, ABC):
@@ -116,6 +144,14 @@ class Encoder(nn.Module, ABC):
     def layer_at(self, path: str) -> TargetLayer:
         """The target layer at an existing module path."""
         return TargetLayer(path, "NCHW")
+
+    def patch_stem(self) -> PatchStem | None:
+        """Where the tower turns pixels into patches; None where it has no such beginning."""
+        return None
+
+    def first_token_block(self) -> FirstTokenBlock | None:
+        """The last block, where the feature is made of its first token alone; else None."""
+        return None
 
     @property
     def device(self) -> torch.device:

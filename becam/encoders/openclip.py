@@ -18,7 +18,12 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from becam.encoders.base import Encoder, TargetLayer
+from becam.encoders.base import Encoder, FirstTokenBlock, PatchStem, TargetLayer
+from becam.encoders.fast.attention import (
+    openclip_first_token_block,
+    timm_first_token_block,
+)
+from becam.encoders.fast.stems import openclip_patch_stem, timm_patch_stem
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.timm_trunk import resolve_timm_layer
@@ -79,6 +84,22 @@ class OpenClipEncoder(Encoder):
             f"No target layer is known for {type(self.vision).__name__} of "
             f"{self.record.describe()}; name one with --target-layer."
         )
+
+    def patch_stem(self) -> PatchStem | None:
+        """See ``Encoder.patch_stem``."""
+        if isinstance(self.vision, VisionTransformer):
+            return openclip_patch_stem(self.vision)
+        if isinstance(self.vision, TimmModel):
+            return timm_patch_stem(self.vision.trunk, "trunk.")
+        return None
+
+    def first_token_block(self) -> FirstTokenBlock | None:
+        """See ``Encoder.first_token_block``."""
+        if isinstance(self.vision, VisionTransformer):
+            return openclip_first_token_block(self.vision)
+        if isinstance(self.vision, TimmModel):
+            return timm_first_token_block(self.vision.trunk, "trunk.")
+        return None
 
     def layer_at(self, path: str) -> TargetLayer:
         """Token layout inside a transformer, read from the module; feature maps elsewhere."""

@@ -10,7 +10,9 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
 
-from becam.encoders.base import Encoder, TargetLayer
+from becam.encoders.base import Encoder, FirstTokenBlock, PatchStem, TargetLayer
+from becam.encoders.fast.attention import timm_first_token_block
+from becam.encoders.fast.stems import timm_patch_stem
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.weights import describe_mismatch, read_state_dict
@@ -44,6 +46,14 @@ class TimmEncoder(Encoder):
     def default_target_layer(self) -> TargetLayer:
         """The last feature map before pooling, or the second-to-last transformer block."""
         return resolve_timm_layer(self.vision, self.record)
+
+    def patch_stem(self) -> PatchStem | None:
+        """See ``Encoder.patch_stem``."""
+        return timm_patch_stem(self.vision)
+
+    def first_token_block(self) -> FirstTokenBlock | None:
+        """See ``Encoder.first_token_block``."""
+        return timm_first_token_block(self.vision)
 
     def layer_at(self, path: str) -> TargetLayer:
         """Token layout inside a transformer's blocks; feature maps elsewhere."""

@@ -10,8 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from zoo import ENCODERS
 
-from becam.attribution.encodings import encode_masked
-from becam.attribution.masking import channel_masks
+from becam.attribution.masking import mask_coefficients, upsample
+from becam.attribution.view import Engine, Settings
 from becam.attribution.weighting import channel_weights, cosine, weighted_sum
 
 
@@ -82,8 +82,9 @@ def test_map_equals_the_naive_loop(name, load, picture):
 
     maps = {}
     for batch_size in (1, 7, 256):
-        found = encode_masked(encoder, encoder.target_layer(), pixels, batch_size=batch_size)
-        cosines = cosine(found.features @ project.T, item[None])
+        settings = Settings(batch_size=batch_size)
+        found = Engine(encoder, encoder.target_layer(), settings).view(picture)
+        cosines = cosine(found.masked_features @ project.T, item[None])
         weights = channel_weights(cosines, found.live, "cosine", torch.tensor(0.0))
         np.testing.assert_allclose(weights.numpy(), expected_weights, atol=2e-5)
         maps[batch_size] = weighted_sum(found.activation, weights).numpy()
@@ -99,12 +100,13 @@ def test_flat_channels_have_no_mask_and_no_nan():
     activation[2] = torch.arange(9.0).reshape(3, 3)
     activation[3] = 1e8
     activation[3, 0, 0] += 8.0  # one step of float32 at this size: rounding, not a range
-    masks, live = channel_masks(activation, (12, 12))
+    coefficients, live = mask_coefficients(activation, (12, 12))
     assert live.tolist() == [False, False, True, False]
-    assert masks.isfinite().all()
-    assert masks[2].min() == 0
-    assert masks[2].max() == 1
-    assert masks[[0, 1, 3]].abs().sum() == 0
+    assert coefficients.isfinite().all()
+    assert coefficients[[0, 1, 3]].abs().sum() == 0
+    mask = upsample(coefficients, (12, 12))[2]
+    assert mask.min() == pytest.approx(0, abs=1e-7)
+    assert mask.max() == pytest.approx(1, abs=1e-7)
 
 
 def test_dead_channels_weigh_nothing(load, picture):
@@ -117,8 +119,7 @@ def test_dead_channels_weigh_nothing(load, picture):
         for norm in (layer.bn3, layer.downsample[-1]):
             norm.weight[:10] = 0
             norm.bias[:10] = -1
-    pixels, _ = encoder.preprocessing(picture)
-    found = encode_masked(encoder, encoder.target_layer(), pixels)
+    found = Engine(encoder, encoder.target_layer()).view(picture)
     assert not found.live[:10].any()
     weights = channel_weights(torch.ones(len(found.live)), found.live, "cosine", torch.tensor(0.0))
     assert weights[:10].tolist() == [0.0] * 10

@@ -7,7 +7,7 @@ import torch
 from zoo import ENCODERS
 
 from becam.attribution.capture import capture, captured, evaluating
-from becam.attribution.encodings import encode_masked
+from becam.attribution.view import Engine, Settings
 from becam.encoders.base import TargetLayer
 from becam.errors import BecamError
 
@@ -19,23 +19,27 @@ def hooks(encoder):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_hooks_and_modes_survive_an_exception(name, load, picture, monkeypatch):
     encoder = load(name)
-    pixels, _ = encoder.preprocessing(picture)
     before = hooks(encoder)
     odd = next(m for m in encoder.modules() if not list(m.children()))
     odd.train()
     modes = [module.training for module in encoder.modules()]
+    engine = Engine(encoder, encoder.target_layer(), Settings(batch_size=4))
+    fast = engine.fast
     calls = []
-    original = encoder.encode_image
 
-    def fails_later(batch):
-        calls.append(len(batch))
-        if len(calls) > 3:
-            raise RuntimeError("out of luck")
-        return original(batch)
+    def fails_later(original):
+        def encode(batch):
+            calls.append(len(batch))
+            if len(calls) > 3:
+                raise RuntimeError("out of luck")
+            return original(batch)
 
-    monkeypatch.setattr(encoder, "encode_image", fails_later)
+        return encode
+
+    for method in ("encode_image", "encode_patches"):
+        monkeypatch.setattr(fast, method, fails_later(getattr(fast, method)))
     with pytest.raises(RuntimeError, match="out of luck"):
-        encode_masked(encoder, encoder.target_layer(), pixels, batch_size=4)
+        _ = engine.view(picture).masked_features
     assert len(calls) == 4
     assert hooks(encoder) == before
     assert [module.training for module in encoder.modules()] == modes

@@ -9,7 +9,8 @@ from torch.nn.functional import cosine_similarity
 from zoo import make_checkpoint
 
 from becam.attribution import Explainer, explain
-from becam.attribution.encodings import encode_masked
+from becam.attribution.methods import BeCAM
+from becam.attribution.view import Engine
 from becam.errors import BecamError
 
 ITEM = "0007"
@@ -33,11 +34,10 @@ def befa(encoder):
 def test_weights_are_the_cosines_of_the_definition(encoder, befa, picture):
     """Head and gate written out from the checkpoint's tensors; Eq. 8-10 and Eq. 2."""
     heatmap = explain(picture, ITEM, befa, randomise=False)
-    pixels, _ = encoder.preprocessing(picture)
-    found = encode_masked(encoder, encoder.target_layer(), pixels)
+    found = Engine(encoder, encoder.target_layer()).view(picture)
     modality = befa.modalities["image"]
     e = befa.item_embeddings[7]
-    z = found.features @ modality.projection_weight.T + modality.projection_bias
+    z = found.masked_features @ modality.projection_weight.T + modality.projection_bias
     state = modality.adapter["state"]
     h = torch.relu(z @ state["w1.weight"].T + state["w1.bias"])
     gate = torch.tanh(h @ state["w2.weight"].T + state["w2.bias"])
@@ -52,8 +52,7 @@ def test_weights_are_the_cosines_of_the_definition(encoder, befa, picture):
 def test_controls_against_their_definitions(encoder, plain, picture):
     heatmap = explain(picture, ITEM, plain)
     controls = heatmap.controls
-    pixels, _ = encoder.preprocessing(picture)
-    found = encode_masked(encoder, encoder.target_layer(), pixels)
+    found = Engine(encoder, encoder.target_layer()).view(picture)
     assert controls.weight_mean == pytest.approx(float(heatmap.weights.mean()), abs=1e-6)
     assert controls.weight_std == pytest.approx(float(heatmap.weights.std()), abs=1e-6)
     activation = found.activation.sum(0).numpy()
@@ -61,12 +60,12 @@ def test_controls_against_their_definitions(encoder, plain, picture):
         np.corrcoef(heatmap.raw.ravel(), activation.ravel())[0, 1], abs=1e-5
     )
     explainer = Explainer(plain, randomise=False)
-    encodings = explainer.encode(picture)
+    views = explainer.encode(picture)
     generator = torch.Generator().manual_seed(0)
     others = [int(i) for i in torch.randperm(30, generator=generator) if i != 7][:20]
     correlations = []
     for other in others:
-        (shown,) = explainer.score(encodings, f"0{other:03d}")
+        (shown,) = explainer.score(views, f"0{other:03d}")
         correlations.append(np.corrcoef(heatmap.raw.ravel(), shown.raw.ravel())[0, 1])
     assert controls.correlation_others == pytest.approx(np.mean(correlations), abs=1e-4)
     assert -1 <= controls.correlation_randomised <= 1
@@ -95,21 +94,22 @@ def test_no_adapter_adds_the_column_before_it(befa, plain, picture):
     assert e.shape[0] == modality.projection_weight.shape[0]
 
 
-def test_encodings_are_shared_by_all_checkpoints(encoder, plain, befa, picture, monkeypatch):
+def test_encodings_are_shared_by_checkpoints_items_and_methods(plain, befa, picture, monkeypatch):
     explainer = Explainer([plain, befa], randomise=False)
     (engine,) = explainer._engines.values()
     calls = []
-    original = engine.encoder.encode_image
-    monkeypatch.setattr(
-        engine.encoder, "encode_image", lambda batch: calls.append(len(batch)) or original(batch)
-    )
-    explainer.explain(picture, ITEM)
+    for method in ("encode_image", "encode_patches"):
+        original = getattr(engine.fast, method)
+        monkeypatch.setattr(
+            engine.fast, method, lambda x, original=original: calls.append(len(x)) or original(x)
+        )
+    views = explainer.encode(picture)
+    explainer.score(views, ITEM)
     channels = 48
-    assert sum(calls) == channels + 2  # every mask once, the whole picture, a blank one
+    assert sum(calls) == channels + 1  # every mask once, and a blank picture
     calls.clear()
-    encodings = explainer.encode(picture)
-    calls.clear()
-    explainer.score(encodings, "0001")
+    explainer.score(views, "0001")
+    explainer.score(views, "0001", user_id="u3", method=BeCAM("centered"))
     assert not calls
 
 
@@ -125,23 +125,23 @@ def test_two_encoders_in_one_call(load, picture):
 
 def test_user_and_text_targets(encoder, plain, picture):
     explainer = Explainer(plain, randomise=False)
-    encodings = explainer.encode(picture)
-    (item,) = explainer.score(encodings, ITEM)
-    (user,) = explainer.score(encodings, ITEM, user_id="u3")
-    (text,) = explainer.score(encodings, ITEM, text="a red square")
-    (features,) = encodings.values()
+    views = explainer.encode(picture)
+    (item,) = explainer.score(views, ITEM)
+    (user,) = explainer.score(views, ITEM, user_id="u3")
+    (text,) = explainer.score(views, ITEM, text="a red square")
+    (view,) = views.values()
     t = encoder.encode_text(["a red square"])[0]
-    expected = cosine_similarity(features.real.features, t[None], dim=-1)
+    expected = cosine_similarity(view.masked_features, t[None], dim=-1)
     assert np.allclose(text.weights, expected.numpy(), atol=1e-5)
     head = plain.head("image")
     expected = cosine_similarity(
-        head.project(features.real.features), plain.user_embeddings[3][None], dim=-1
+        head.project(view.masked_features), plain.user_embeddings[3][None], dim=-1
     )
     assert np.allclose(user.weights, expected.numpy(), atol=1e-5)
     assert not np.allclose(item.raw, user.raw)
     assert text.controls.theta is None
     with pytest.raises(BecamError, match="not both"):
-        explainer.score(encodings, ITEM, user_id="u3", text="x")
+        explainer.score(views, ITEM, user_id="u3", text="x")
 
 
 def test_a_trained_feature_row_that_drifted_is_said(encoder, picture):
@@ -181,9 +181,13 @@ def test_bad_requests_are_one_sentence(encoder, plain, load, picture, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(BecamError, match="u3"):
         Explainer(plain).explain(picture, ITEM, user_id="u33")
-    for option in ("weighting", "space", "masking"):
+    for option in ("method", "space", "masking"):
         with pytest.raises(BecamError, match="Unknown"):
             explain(picture, ITEM, plain, **{option: "nonsense"})
+    with pytest.raises(BecamError, match="one of cosine, centered"):
+        explain(picture, ITEM, plain, method_options={"weighting": "nonsense"})
+    with pytest.raises(BecamError, match="becam has no option 'speed'"):
+        explain(picture, ITEM, plain, method_options={"speed": 1})
     with pytest.raises(BecamError, match="at least 1"):
         explain(picture, ITEM, plain, batch_size=0)
     with pytest.raises(BecamError, match="leave --encoder out"):

@@ -198,7 +198,7 @@ def test_bad_options(explain, checkpoints, photo, tmp_path):
     base = (photo, checkpoints / "bm3.pt")
     assert "does not end in a format" in one_sentence(explain(*base, "-o", tmp_path / "o.docx"))
     out = ("-o", tmp_path / "o.png")
-    for option in ("--weighting", "--space", "--masking", "--precision", "--device"):
+    for option in ("--method", "--space", "--masking", "--precision", "--device"):
         assert "nonsense" in one_sentence(explain(*base, *out, option, "nonsense"))
     assert "no module 'nonsense'" in one_sentence(
         explain(*base, *out, "--target-layer", "nonsense")
@@ -239,7 +239,7 @@ def test_a_full_disk_keeps_what_was_there(explain, checkpoints, photo, tmp_path,
 def test_help_teaches(run_cli):
     status, printed, _ = run_cli("explain", "--help")
     assert status == 0
-    for word in ("--ckpt", "--no-adapter", "--weighting", "Eq. 2", "Example"):
+    for word in ("--ckpt", "--no-adapter", "--method-option", "Example"):
         assert word in printed
     status, printed, _ = run_cli()
     for command in ("demo", "prepare", "features", "train", "evaluate", "explain"):

@@ -1,0 +1,92 @@
+"""An encoder made ready to run many times: the same features for less work."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from becam.devices import autocast
+from becam.encoders.base import Encoder, PatchStem
+from becam.encoders.fast.attention import FusedAttention
+from becam.encoders.fast.copying import replace, structural_copy
+from becam.encoders.fast.folding import fold_batch_norms
+
+_TOLERANCE = 1e-3
+
+
+class FastEncoder:
+    """A frozen encoder altered for speed; the encoder itself stays as it is.
+
+    Batch norms are folded into their convolutions; attention runs fused; where the feature is a
+    transformer's first token, the last block computes that token alone; and a transformer can be
+    entered after its patches. All of it is exact up to rounding, which is checked once: where a
+    model of an unforeseen build disagrees, it runs unaltered.
+
+    Args:
+        encoder: any encoder, on its device.
+        dtype: of its products and convolutions; features are always float32.
+
+    Attributes:
+        stem: where pixels become patches; None where the tower can only be entered at its pixels.
+    """
+
+    def __init__(self, encoder: Encoder, dtype: torch.dtype = torch.float32) -> None:
+        self.original = encoder
+        self.device = encoder.device
+        self.dtype = dtype
+        self.stem = encoder.patch_stem()
+        generator = torch.Generator().manual_seed(0)
+        pixels = torch.randn(2, 3, *encoder.preprocessing.size, generator=generator)
+        pixels = pixels.to(encoder.device)
+        self._encoder = _altered(encoder, self.stem, pixels[:1])
+        with torch.inference_mode():
+            expected = encoder.encode_image(pixels).float()
+            error = (self._forward(pixels).float() - expected).abs().max()
+        if not error <= _TOLERANCE * expected.abs().max():
+            self._encoder, self.stem = structural_copy(encoder), None
+        if dtype is not torch.float32:
+            _keep_weights_in(self._encoder.vision, dtype)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Features (B, d_m), float32, of normalised pixels (B, 3, H, W)."""
+        with autocast(self.device, self.dtype):
+            return self._forward(pixels).float()
+
+    def encode_patches(self, patches: Tensor) -> Tensor:
+        """Features (B, d_m), float32, of patches (B, L, D) as ``stem.projection`` gives them."""
+        with autocast(self.device, self.dtype):
+            return self._encoder.encode_image(patches).float()
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        if self.stem is None:
+            return self._encoder.encode_image(pixels)
+        return self._encoder.encode_image(self.stem.projection(pixels).flatten(2).transpose(1, 2))
+
+
+def _altered(encoder: Encoder, stem: PatchStem | None, pixels: Tensor) -> Encoder:
+    twin = structural_copy(encoder)
+    with torch.inference_mode():
+        fold_batch_norms(twin, pixels)
+    attentions = [p for p, m in twin.vision.named_modules() if isinstance(m, nn.MultiheadAttention)]
+    for path in attentions:
+        attention = twin.vision.get_submodule(path)
+        if FusedAttention.fits(attention):
+            replace(twin.vision, path, FusedAttention(attention))  # type: ignore[arg-type]
+    pooled = encoder.first_token_block()
+    if pooled is not None:
+        replace(twin.vision, pooled.path, pooled.stand_in(twin.vision.get_submodule(pooled.path)))
+    if stem is not None:
+        replace(twin.vision, stem.path, stem.rest)
+    return twin.eval()
+
+
+def _keep_weights_in(module: nn.Module, dtype: torch.dtype) -> None:
+    """Hold the weights of products and convolutions in ``dtype``, for autocast to find them so.
+
+    Autocast converts frozen weights again in every forward pass.
+    """
+    for part in module.modules():
+        if isinstance(part, (nn.Linear, nn.Conv2d)):
+            for name, parameter in list(part.named_parameters(recurse=False)):
+                cast = parameter.detach().to(dtype)
+                setattr(part, name, nn.Parameter(cast, requires_grad=False))
