@@ -1,4 +1,4 @@
-"""The one exception that becam raises for anything a user can mend."""
+"""What becam raises for anything a user can mend, and warns with."""
 
 
 class BecamError(Exception):
@@ -7,3 +7,7 @@ class BecamError(Exception):
     The message is one sentence that says what is wrong and names the way out. The CLI prints it
     and exits with status 1; no traceback is ever shown for it.
     """
+
+
+class BecamWarning(UserWarning):
+    """Something that stops nothing but that the user should know, in one sentence."""

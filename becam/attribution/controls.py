@@ -162,7 +162,9 @@ def measure(
     """
     raw, weights = saliency.map, saliency.weights
     activation = view.activation
-    others = [method.saliency(view, other).map for other in target.of_others(method.others)]
+    others = [
+        method.saliency(view, other.on(view)).map for other in target.of_others(method.others)
+    ]
     live = None if weights is None or not view.live.any() else weights[view.live]
     with torch.no_grad():
         content = target.content(view.whole[None])[0]
@@ -174,7 +176,9 @@ def measure(
         correlation_activation=correlation(raw, _resized(activation.sum(0), raw)),
         correlation_others=mean_correlation(raw, others),
         correlation_randomised=(
-            correlation(raw, method.saliency(view.twin, target).map) if randomise else None
+            correlation(raw, method.saliency(view.twin, target.on(view.twin)).map)
+            if randomise
+            else None
         ),
         positive_share=float((raw > 0).float().mean()),
         theta=None if target.anchor is None else angle(content, target.anchor),

@@ -15,7 +15,15 @@ from becam.attribution import controls
 from becam.attribution.heatmap import Heatmap
 from becam.attribution.masking import MASKINGS, Masking
 from becam.attribution.methods import BeCAM, Method, create_method
-from becam.attribution.target import SPACES, Space, Target, item_target, text_target, user_target
+from becam.attribution.target import (
+    SPACES,
+    Space,
+    Target,
+    item_target,
+    picture_target,
+    text_target,
+    user_target,
+)
 from becam.attribution.view import DEFAULT_BATCH_SIZE, Engine, Settings, View
 from becam.checkpoint import Checkpoint
 from becam.devices import resolve_device, resolve_precision
@@ -52,7 +60,8 @@ class Explainer:
         weights: where the encoders' weights files are now; matched by their hash.
         target_layer: module path inside the vision tower, in place of the encoder's default.
         masking: what masked pixels fade to: ``mean``, ``black`` or ``blur``.
-        space: ``adapted`` (the paper) or ``content``: stop before the adapter.
+        space: ``adapted`` (the paper), ``content``: stop before the adapter, or ``change``: what
+            the picture changes in the adapted feature.
         method: an attribution method, or its name (``becam.attribution.methods.METHODS``).
         method_options: options of a method given by its name, such as
             ``{"weighting": "centered"}``.
@@ -159,57 +168,77 @@ class Explainer:
     def score(
         self,
         views: dict[Identity, View],
-        item_id: str,
+        item_id: str | None = None,
         *,
         user_id: str | None = None,
         text: str | None = None,
+        like: Image.Image | str | Path | None = None,
         method: Method | None = None,
     ) -> list[Heatmap]:
         """The cheap half: one heatmap a column, of a picture that ``encode`` took in.
 
         Args:
             views: of one picture.
-            item_id: the user's own id of the item.
+            item_id: the user's own id of the item; needed unless there is a text or a picture.
             user_id: compare with this user's embedding instead of the item's.
-            text: compare with this text in the encoder's own space instead.
+            text: compare with this text, in the encoder's own space.
+            like: compare with this picture, in the encoder's own space.
             method: in place of the explainer's own; what it shares with that one in the views,
                 such as the masked encodings, is not computed again.
 
         Raises:
-            BecamError: unknown ids, both a user and a text, no text tower.
+            BecamError: unknown ids, no target or two of them, no text tower.
         """
-        if user_id is not None and text is not None:
-            raise BecamError("Give a user or a text to compare with, not both.")
-        heatmaps = []
-        for column in self._columns:
-            if text is not None:
-                target = text_target(self._engines[column.engine].encoder, text)
-            elif user_id is not None:
-                target = user_target(column.checkpoint, item_id, user_id, space=column.space)
-            else:
-                target = item_target(column.checkpoint, item_id, space=column.space)
-            heatmaps.append(
-                self._heatmap(column, target, views[column.engine], method or self.method)
+        return [
+            self._heatmap(
+                column,
+                self._target(column, item_id, user_id, text, like),
+                views[column.engine],
+                method or self.method,
             )
-        return heatmaps
+            for column in self._columns
+        ]
 
     def explain(
         self,
         image: Image.Image | str | Path,
-        item_id: str,
+        item_id: str | None = None,
         *,
         user_id: str | None = None,
         text: str | None = None,
+        like: Image.Image | str | Path | None = None,
     ) -> list[Heatmap]:
         """Encode a picture and score it: one heatmap a column. See ``encode`` and ``score``."""
-        if text is None:  # an unknown id should not cost a minute of encoding first
-            for column in self._columns:
-                column.checkpoint.item_index(item_id)
-                if user_id is not None:
-                    column.checkpoint.user_index(user_id)
-        return self.score(self.encode(image), item_id, user_id=user_id, text=text)
+        for column in self._columns:  # an unknown id should not cost a minute of encoding first
+            self._target(column, item_id, user_id, text, like)
+        views = self.encode(image)
+        return self.score(views, item_id, user_id=user_id, text=text, like=like)
+
+    def _target(
+        self,
+        column: _Column,
+        item_id: str | None,
+        user_id: str | None,
+        text: str | None,
+        like: Image.Image | str | Path | None,
+    ) -> Target:
+        if sum(given is not None for given in (user_id, text, like)) > 1:
+            raise BecamError("Give a user, a text or a picture to compare with, not several.")
+        encoder = self._engines[column.engine].encoder
+        if text is not None:
+            return text_target(encoder, text)
+        if like is not None:
+            picture = like if isinstance(like, Image.Image) else read_image(like)
+            name = "given" if isinstance(like, Image.Image) else Path(like).name
+            return picture_target(encoder, picture, name)
+        if item_id is None:
+            raise BecamError("Give --item-id, or a --text or a picture (--like) to compare with.")
+        if user_id is not None:
+            return user_target(column.checkpoint, item_id, user_id, space=column.space)
+        return item_target(column.checkpoint, item_id, space=column.space)
 
     def _heatmap(self, column: _Column, target: Target, view: View, method: Method) -> Heatmap:
+        target = target.on(view)
         saliency = method.saliency(view, target)
         weights = np.empty(0, np.float32) if saliency.weights is None else saliency.weights.numpy()
         engine = view.engine
@@ -235,27 +264,30 @@ class Explainer:
 
 def explain(
     image: Image.Image | str | Path,
-    item_id: str,
+    item_id: str | None,
     ckpt: Checkpoint | str | Path,
     *,
     user_id: str | None = None,
     text: str | None = None,
+    like: Image.Image | str | Path | None = None,
     **options: Any,
 ) -> Heatmap:
     """Explain one picture through one checkpoint; for more of either use :class:`Explainer`.
 
     Args:
         image: a picture or its path.
-        item_id: the user's own id of the item.
+        item_id: the user's own id of the item; None with a text or a picture.
         ckpt: a checkpoint or its path.
         user_id: compare with this user instead of the item.
         text: compare with this text instead.
+        like: compare with this picture instead.
         options: of :class:`Explainer`.
 
     Raises:
         BecamError: see :class:`Explainer`.
     """
-    return Explainer(ckpt, **options).explain(image, item_id, user_id=user_id, text=text)[0]
+    explainer = Explainer(ckpt, **options)
+    return explainer.explain(image, item_id, user_id=user_id, text=text, like=like)[0]
 
 
 def _encoder(

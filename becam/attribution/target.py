@@ -1,4 +1,4 @@
-"""What a picture is compared with: an item, a user, or a text (method: step 6)."""
+"""What a picture is compared with: an item, a user, a text or another picture (step 6)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from becam.attribution.view import View
 from becam.attribution.weighting import cosine
 from becam.checkpoint import Checkpoint, Head
 from becam.encoders.base import Encoder
 
-Space = Literal["adapted", "content"]
-SPACES: tuple[Space, ...] = ("adapted", "content")
+Space = Literal["adapted", "content", "change"]
+SPACES: tuple[Space, ...] = ("adapted", "content", "change")
 
 OTHERS = 20
 """How many other items (or users) a map is held against."""
+
+_ROUNDING = 1e-5
+"""A change smaller than this, relative to the feature, is rounding and has no direction."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +31,17 @@ class Target:
 
     Attributes:
         words: for captions.
-        head: projection and adapter; None compares in the encoder's own space (text).
-        space: ``adapted`` (the paper) or ``content``: stop before the adapter.
+        head: projection and adapter; None compares in the encoder's own space.
+        space: ``adapted`` (the paper); ``content``: stop before the adapter; ``change``: compare
+            what a picture changes in the adapted feature, against a blank one, with what the whole
+            picture changes in it.
         vector: what is compared with, (d,).
-        gate: the ID embedding that the adapter gets, (d,); None with a text.
+        gate: the ID embedding that the adapter gets, (d,); None without a head.
         others: vectors and gates of other targets, (m, d) each; m may be 0.
-        anchor: the item's ID embedding for theta, (d,); None with a text.
+        anchor: the item's ID embedding for theta, (d,); None without a head.
         stored: the item's content feature as the recommender trained it, (d_m,); None where
             features were frozen.
+        ends: features (d_m,) of the blank and of the whole picture; ``change`` alone needs them.
     """
 
     words: str
@@ -44,10 +52,22 @@ class Target:
     others: tuple[Tensor, Tensor] | None
     anchor: Tensor | None
     stored: Tensor | None
+    ends: tuple[Tensor, Tensor] | None = None
 
     def similarity(self, features: Tensor) -> Tensor:
         """Similarities (n,) of features (n, d_m); differentiable in them."""
-        return cosine(self.content(features), self.vector[None])
+        content = self.content(features)
+        if self.space != "change":
+            return cosine(content, self.vector[None])
+        assert self.ends is not None, "a target in the space of changes needs its picture: see `on`"
+        blank, whole = self.content(torch.stack(self.ends))
+        change = content - blank
+        changed = change.norm(dim=-1) > _ROUNDING * blank.norm()
+        return torch.where(changed, cosine(change, (whole - blank)[None]), 0.0)
+
+    def on(self, view: View) -> Target:
+        """The target for one picture."""
+        return replace(self, ends=(view.blank, view.whole)) if self.space == "change" else self
 
     def content(self, features: Tensor) -> Tensor:
         """What is compared: projected, and adapted unless the space is ``content``; (n, d)."""
@@ -122,9 +142,27 @@ def text_target(encoder: Encoder, text: str) -> Target:
     Raises:
         BecamError: the encoder has no text tower.
     """
-    vector = encoder.encode_text([text])[0].float().cpu()
+    return _feature_target(f"text {text!r}", encoder.encode_text([text])[0])
+
+
+def picture_target(encoder: Encoder, picture: Image.Image, name: str) -> Target:
+    """Another picture, in the encoder's own space: no recommender takes part.
+
+    Args:
+        encoder: any.
+        picture: what to compare with.
+        name: of it, for captions.
+    """
+    pixels, _ = encoder.preprocessing(picture)
+    with torch.no_grad():
+        feature = encoder.encode_image(pixels[None].to(encoder.device))[0]
+    return _feature_target(f"picture {name}", feature)
+
+
+def _feature_target(words: str, feature: Tensor) -> Target:
+    vector = feature.float().cpu()
     return Target(
-        words=f"text {text!r}",
+        words=words,
         head=None,
         space="content",
         vector=vector,

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
 from becam.cli.attach import attach
+from becam.cli.audit import audit
 from becam.cli.demo import demo
 from becam.cli.evaluate import evaluate
 from becam.cli.experiment import experiment
@@ -24,7 +26,7 @@ from becam.cli.search import search
 from becam.cli.sweep import sweep
 from becam.cli.table import table
 from becam.cli.train import train
-from becam.errors import BecamError
+from becam.errors import BecamError, BecamWarning
 
 app = typer.Typer(
     name="becam",
@@ -52,6 +54,7 @@ for command in (
     experiment,
     table,
     explain,
+    audit,
     methods,
 ):
     app.command()(command)
@@ -74,6 +77,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every error a user can mend is one sentence on stderr."""
+    warnings.showwarning = _warn
     # A polite kill ends as Ctrl-C does: what was reached so far is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -93,6 +97,23 @@ def main() -> None:
             "the command you ran and the output of BECAM_TRACEBACK=1.",
             70,
         )
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Our own warnings are one line for the user; others keep Python's form."""
+    text = (
+        f"becam: {message}\n"
+        if issubclass(category, BecamWarning)
+        else warnings.formatwarning(message, category, filename, lineno, line)
+    )
+    (file or sys.stderr).write(text)
 
 
 def _fail(sentence: str, status: int) -> None:

@@ -14,15 +14,16 @@ def explain(
     image: Annotated[
         Path, typer.Option("--image", help="The picture: JPEG, PNG, WebP, TIFF, GIF, ...")
     ],
-    item_id: Annotated[
-        str, typer.Option("--item-id", help="Your own id of the item, as in your data.")
-    ],
     ckpt: Annotated[
         list[Path],
         typer.Option(
             "--ckpt", help="A checkpoint made by becam train; give it again for one more column."
         ),
     ],
+    item_id: Annotated[
+        str | None,
+        typer.Option("--item-id", help="Your own id of the item, as in your data."),
+    ] = None,
     no_adapter: Annotated[
         bool,
         typer.Option(
@@ -47,6 +48,10 @@ def explain(
         str | None,
         typer.Option("--text", help="What agrees with this text (encoders with a text tower)."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", metavar="PICTURE", help="What agrees with this other picture."),
+    ] = None,
     method: Annotated[
         str, typer.Option("--method", help="Which attribution method; becam methods lists them.")
     ] = "becam",
@@ -58,10 +63,29 @@ def explain(
             help="An option of the method, such as weighting=centered; give it again for more.",
         ),
     ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget",
+            metavar="MASKS",
+            min=1,
+            help="Fast: encode this many masks and infer the others (the option budget of becam).",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance",
+            help="Fast: encode masks until the expected correlation with the map of all is within "
+            "this of 1, such as 0.02 (the option tolerance of becam).",
+        ),
+    ] = None,
     space: Annotated[
         str,
         typer.Option(
-            "--space", help="adapted (the paper), or content: compare before the adapter's gate."
+            "--space",
+            help="adapted (the paper); content: compare before the adapter; change: what a region "
+            "changes in the adapted feature, compared with what the whole picture does.",
         ),
     ] = "adapted",
     masking: Annotated[
@@ -121,6 +145,9 @@ def explain(
     from becam.options import parse_assignments
 
     check_format(output)
+    options: dict[str, object] = dict(parse_assignments(method_option or ()))
+    options |= {} if budget is None else {"budget": budget}
+    options |= {} if tolerance is None else {"tolerance": tolerance}
     picture = read_image(image)
     explainer = Explainer(
         ckpt,
@@ -131,15 +158,16 @@ def explain(
         masking=masking,  # type: ignore[arg-type]  # checked by name, with a sentence
         space=space,  # type: ignore[arg-type]
         method=method,
-        method_options=parse_assignments(method_option or ()),
+        method_options=options,
         randomise=randomise,
         batch_size=batch_size,
         device=device,
         precision=precision,
         progress=True,
     )
-    heatmaps = explainer.explain(picture, item_id, user_id=user_id, text=text)
-    save_explanation(output, picture, heatmaps, title=f"{image.name}\nitem {item_id}")
+    heatmaps = explainer.explain(picture, item_id, user_id=user_id, text=text, like=like)
+    title = image.name if item_id is None else f"{image.name}\nitem {item_id}"
+    save_explanation(output, picture, heatmaps, title=title)
     for number, heatmap in enumerate(heatmaps):
         suffix = f".{number}.npz" if len(heatmaps) > 1 else ".npz"
         heatmap.save(output.with_suffix(suffix))
@@ -151,7 +179,8 @@ def explain(
         }
         temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
     for heatmap in heatmaps:
-        typer.echo(f"{heatmap.label} ({heatmap.target})")
+        layer = heatmap.options["target_layer"]
+        typer.echo(f"{heatmap.label} ({heatmap.target}; target layer {layer})")
         for line in heatmap.controls.words():
             typer.echo(f"  {line}")
     typer.echo(f"Wrote {output}, its .npz and .json.")

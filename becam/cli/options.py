@@ -28,7 +28,7 @@ EncoderOption = Annotated[
         "--encoder",
         metavar="SPEC",
         help="becam:vit or becam:resnet (embedded, small), open_clip:NAME:TAG, "
-        "open_clip:CONFIG.json or timm:NAME[,KEY=VALUE...].",
+        "open_clip:CONFIG.json, timm:NAME[,KEY=VALUE...] or imagebind:huge.",
     ),
 ]
 FeaturesOption = Annotated[

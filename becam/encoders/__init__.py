@@ -1,4 +1,4 @@
-"""Picture and text to feature: one contract over open_clip, timm and the embedded models."""
+"""Picture and text to feature: one contract over open_clip, timm, ImageBind and our own models."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ def load_encoder(
 
     Args:
         spec: ``becam:vit`` and ``becam:resnet`` (embedded), ``open_clip:NAME[:TAG]`` (NAME may be
-            a JSON model config), ``timm:NAME[,KEY=VALUE...]``.
+            a JSON model config), ``timm:NAME[,KEY=VALUE...]``, ``imagebind:huge`` (its weights are
+            licensed CC-BY-NC 4.0, so they are never fetched).
         weights: a local weights file; without it the weights come from the family's hub.
         device: ``auto``, ``cpu``, ``cuda``.
         config: the model's configuration, where a record carries it.
 
     Raises:
         BecamError: unknown spec, missing or foreign weights, hub out of reach.
+
+    Warns:
+        BecamWarning: the weights are known to belong to another activation function (QuickGELU).
     """
     from becam.devices import resolve_device
 
@@ -82,7 +86,7 @@ def load_recorded(
 def _load_open_clip(
     spec: EncoderSpec, weights: Path | None, config: dict[str, Any] | None
 ) -> Encoder:
-    from becam.encoders.openclip import load_open_clip
+    from becam.encoders.openclip_loading import load_open_clip
 
     return load_open_clip(spec, weights, config)
 
@@ -91,6 +95,14 @@ def _load_timm(spec: EncoderSpec, weights: Path | None, config: dict[str, Any] |
     from becam.encoders.timm_trunk import load_timm
 
     return load_timm(spec, weights, config)
+
+
+def _load_imagebind(
+    spec: EncoderSpec, weights: Path | None, config: dict[str, Any] | None
+) -> Encoder:
+    from becam.encoders.imagebind import load_imagebind
+
+    return load_imagebind(spec, weights, config)
 
 
 def _load_embedded(
@@ -114,4 +126,5 @@ _LOADERS: dict[str, Loader] = {
     "becam": _load_embedded,
     "open_clip": _load_open_clip,
     "timm": _load_timm,
+    "imagebind": _load_imagebind,
 }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from becam.encoders.preprocessing import Preprocessing
+from becam.encoders.reach import check_target_layer
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 
@@ -21,13 +22,13 @@ class TargetLayer:
 
     Attributes:
         path: module path inside ``Encoder.vision``, as in ``named_modules``.
-        layout: ``NCHW`` feature maps, ``NLD`` or ``LND`` token sequences.
+        layout: ``NCHW`` or ``NHWC`` feature maps, ``NLD`` or ``LND`` token sequences.
         prefix_tokens: tokens before the patches ([CLS], registers); tokens alone.
         grid: rows and columns of the patches; tokens alone.
     """
 
     path: str
-    layout: Literal["NCHW", "NLD", "LND"]
+    layout: Literal["NCHW", "NHWC", "NLD", "LND"]
     prefix_tokens: int = 0
     grid: tuple[int, int] | None = None
 
@@ -37,10 +38,10 @@ class TargetLayer:
         Raises:
             BecamError: the output does not have this layout.
         """
-        if self.layout == "NCHW":
+        if self.layout in ("NCHW", "NHWC"):
             if output.ndim != 4:
                 raise self._mismatch(output)
-            return output.float()
+            return (output if self.layout == "NCHW" else output.permute(0, 3, 1, 2)).float()
         if output.ndim != 3 or self.grid is None:
             raise self._mismatch(output)
         tokens = output.transpose(0, 1) if self.layout == "LND" else output
@@ -105,10 +106,13 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """Features (B, d_m), not normalised, of normalised pixels (B, 3, H, W)."""
+        """Features (B, d_m), as the model projects them, of normalised pixels (B, 3, H, W).
+
+        They are not scaled to unit length, except where that is part of the model (ImageBind).
+        """
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Features (B, d_m), not normalised, in the space of ``encode_image``.
+        """Features (B, d_m) in the space of ``encode_image``, as the model projects them.
 
         Raises:
             BecamError: the encoder has no text tower.
@@ -129,20 +133,21 @@ class Encoder(nn.Module, ABC):
     def target_layer(self, path: str | None = None) -> TargetLayer:
         """The default target layer, or the one at a module path the user chose.
 
+        A path is tried out in two forward passes before it is accepted.
+
         Raises:
             BecamError: no such module, or one that cannot work.
         """
         if path is None:
             return self.default_target_layer()
         if path not in dict(self.vision.named_modules()) or not path:
-            raise BecamError(
-                f"{self.record.describe()} has no module {path!r}; the default is "
-                f"{self.default_target_layer().path}."
-            )
-        return self.layer_at(path)
+            raise BecamError(f"{self.record.describe()} has no module {path!r}; {self._way_out()}.")
+        layer = self.layer_at(path)
+        check_target_layer(self, layer, self._way_out())
+        return layer
 
     def layer_at(self, path: str) -> TargetLayer:
-        """The target layer at an existing module path."""
+        """What an existing module path would be as a target layer, by the architecture alone."""
         return TargetLayer(path, "NCHW")
 
     def patch_stem(self) -> PatchStem | None:
@@ -152,6 +157,12 @@ class Encoder(nn.Module, ABC):
     def first_token_block(self) -> FirstTokenBlock | None:
         """The last block, where the feature is made of its first token alone; else None."""
         return None
+
+    def _way_out(self) -> str:
+        try:
+            return f"the default is {self.default_target_layer().path}"
+        except BecamError:
+            return "choose another --target-layer"
 
     @property
     def device(self) -> torch.device:

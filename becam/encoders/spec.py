@@ -14,7 +14,7 @@ class EncoderSpec:
     """``FAMILY:NAME[:TAG][,KEY=VALUE...]``, taken apart.
 
     ``open_clip:ViT-B-32:laion2b_s34b_b79k``, ``open_clip:my_model.json``,
-    ``timm:mobilenetv2_100,pad_type=same,mean=0.5,std=0.5``, ``becam:vit``.
+    ``timm:mobilenetv2_100,pad_type=same,mean=0.5,std=0.5``, ``imagebind:huge``, ``becam:vit``.
     """
 
     family: str
@@ -34,7 +34,7 @@ class EncoderSpec:
         if not family or not rest:
             raise BecamError(
                 f"{text!r} names no encoder; write FAMILY:NAME, for example becam:vit, "
-                "open_clip:ViT-B-32:laion2b_s34b_b79k or timm:resnet50."
+                "open_clip:ViT-B-32:laion2b_s34b_b79k, timm:resnet50 or imagebind:huge."
             )
         options: dict[str, str] = {}
         for pair in pairs:

@@ -15,7 +15,8 @@ from becam.encoders.fast.attention import timm_first_token_block
 from becam.encoders.fast.stems import timm_patch_stem
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.weights import describe_mismatch, read_state_dict
+from becam.encoders.timm_layers import resolve_timm_layer, timm_layer_at
+from becam.encoders.weights import describe_mismatch, first_line, read_state_dict
 from becam.errors import BecamError
 from becam.files import sha256
 
@@ -56,38 +57,8 @@ class TimmEncoder(Encoder):
         return timm_first_token_block(self.vision)
 
     def layer_at(self, path: str) -> TargetLayer:
-        """Token layout inside a transformer's blocks; feature maps elsewhere."""
-        if path.startswith("blocks") and hasattr(self.vision, "patch_embed"):
-            return _token_layer(self.vision, path)
-        return super().layer_at(path)
-
-
-def resolve_timm_layer(model: Any, record: EncoderRecord, prefix: str = "") -> TargetLayer:
-    """The default target layer of a timm trunk.
-
-    Raises:
-        BecamError: none is known for this architecture.
-    """
-    if hasattr(model, "patch_embed") and hasattr(model, "blocks"):
-        if len(model.blocks) >= 2:
-            return _token_layer(model, f"blocks.{len(model.blocks) - 2}", prefix)
-    elif hasattr(model, "layer4"):  # ResNet family: the last ReLU of the last block
-        last = len(model.layer4) - 1
-        activations = [n for n, _ in model.layer4[last].named_children() if n.startswith("act")]
-        if activations:
-            return TargetLayer(f"{prefix}layer4.{last}.{activations[-1]}", "NCHW")
-    elif hasattr(model, "conv_head") and hasattr(model, "bn2"):  # MobileNetV2, EfficientNet
-        return TargetLayer(f"{prefix}bn2", "NCHW")
-    elif hasattr(model, "conv_head") and hasattr(model, "blocks"):  # MobileNetV3 pools before it
-        return TargetLayer(f"{prefix}blocks.{len(model.blocks) - 1}", "NCHW")
-    elif hasattr(model, "stages") and hasattr(model.stages[-1], "blocks"):  # ConvNeXt
-        last_stage = len(model.stages) - 1
-        last = len(model.stages[-1].blocks) - 1
-        return TargetLayer(f"{prefix}stages.{last_stage}.blocks.{last}", "NCHW")
-    raise BecamError(
-        f"No target layer is known for {type(model).__name__} of {record.describe()}; name one "
-        "with --target-layer."
-    )
+        """See ``Encoder.layer_at``."""
+        return timm_layer_at(self.vision, path)
 
 
 def load_timm(
@@ -96,7 +67,8 @@ def load_timm(
     """Build ``timm:NAME[,KEY=VALUE...]``.
 
     Options ``mean``, ``std``, ``size``, ``crop_pct`` and ``interpolation`` override the
-    preprocessing; every other one is an argument of the model (``pad_type=same``).
+    preprocessing; every other one is an argument of the model (``pad_type=same``). With ``size``, a
+    transformer's positions are interpolated to the new grid.
 
     Raises:
         BecamError: unknown name or option, hub out of reach, weights that do not fit.
@@ -117,9 +89,11 @@ def load_timm(
     )
     try:
         model = timm.create_model(name, pretrained=weights is None, num_classes=0, **arguments)
-    except TypeError as error:
-        raise BecamError(f"timm's {spec.name} refuses the options of {spec}: {error}.") from None
     except Exception as error:
+        if isinstance(error, TypeError) or weights is not None:
+            raise BecamError(
+                f"timm's {spec.name} refuses the options of {spec}: {first_line(error)}."
+            ) from None
         raise BecamError(
             f"The weights of {spec} could not be fetched from their hub "
             f"({type(error).__name__}); download them on a machine that can, and pass "
@@ -127,7 +101,16 @@ def load_timm(
         ) from None
     if weights is not None:
         _load_weights(model, weights, spec)
-    return TimmEncoder(model, _preprocessing(model, spec), record)
+    try:
+        preprocessing = _preprocessing(model, spec)
+        if "size" in spec.options and hasattr(model, "set_input_size"):
+            model.set_input_size(preprocessing.size)
+        return TimmEncoder(model, preprocessing, record)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise BecamError(
+            f"timm's {spec.name} cannot encode pictures as {spec} asks ({first_line(error)}); "
+            "change size, mean, std or crop_pct."
+        ) from None
 
 
 def _load_weights(model: Any, weights: Path, spec: EncoderSpec) -> None:
@@ -151,18 +134,13 @@ def _load_weights(model: Any, weights: Path, spec: EncoderSpec) -> None:
         ) from None
 
 
-def _token_layer(model: Any, path: str, prefix: str = "") -> TargetLayer:
-    rows, columns = model.patch_embed.grid_size
-    prefix_tokens = int(getattr(model, "num_prefix_tokens", 1))
-    return TargetLayer(f"{prefix}{path}", "NLD", prefix_tokens, (int(rows), int(columns)))
-
-
-def _preprocessing(model: nn.Module, spec: EncoderSpec) -> Preprocessing:
+def _preprocessing(model: Any, spec: EncoderSpec) -> Preprocessing:
     data = resolve_model_data_config(model)
     options = {
         key: _value(spec.options[key]) for key in _PREPROCESSING_OPTIONS if key in spec.options
     }
-    size = options.get("size", data["input_size"][1:])
+    own_size = getattr(getattr(model, "patch_embed", None), "img_size", None)
+    size = options.get("size", own_size or data["input_size"][1:])
     modes = {"center": "shortest", "squash": "squash", "border": "longest"}
     mean = _triple(options.get("mean", data["mean"]))
     return Preprocessing(

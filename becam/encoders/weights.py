@@ -28,7 +28,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BecamError(
-            f"{path} cannot be read as weights ({_first_line(error)}); give a .safetensors file or "
+            f"{path} cannot be read as weights ({first_line(error)}); give a .safetensors file or "
             "a state dict saved by torch.save, downloaded whole."
         ) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
@@ -50,6 +50,7 @@ def describe_mismatch(missing: list[str], unexpected: list[str]) -> str:
     return "; ".join(parts)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """For sentences: what an error says, without the rest of it."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(".")[:200]

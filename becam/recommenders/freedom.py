@@ -48,7 +48,7 @@ class FREEDOM(Recommender):
     title: ClassVar[str] = "FREEDOM"
     pairwise: ClassVar[bool] = True
     # Validation peaks within five epochs, when the item graph alone speaks, and dips for ten more:
-    # with patience 10 and no warm-up, three of six H&M runs stopped there, at two thirds of the end.
+    # with patience 10 and no warm-up, three of six H&M runs stopped there, two thirds of the way.
     recipe: ClassVar[Recipe] = Recipe(warmup=50)
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import cosine_similarity
 from zoo import make_checkpoint
 
@@ -140,8 +141,23 @@ def test_user_and_text_targets(encoder, plain, picture):
     assert np.allclose(user.weights, expected.numpy(), atol=1e-5)
     assert not np.allclose(item.raw, user.raw)
     assert text.controls.theta is None
-    with pytest.raises(BecamError, match="not both"):
+    with pytest.raises(BecamError, match="not several"):
         explainer.score(views, ITEM, user_id="u3", text="x")
+
+
+def test_another_picture_as_target(encoder, plain, picture, tmp_path):
+    other = picture.transpose(Image.Transpose.ROTATE_180)
+    other.save(tmp_path / "other.png")
+    explainer = Explainer(plain, randomise=False)
+    views = explainer.encode(picture)
+    (found,) = explainer.score(views, like=tmp_path / "other.png")
+    feature = encoder.encode_image(encoder.preprocessing(other)[0][None])
+    (view,) = views.values()
+    expected = cosine_similarity(view.masked_features, feature, dim=-1)
+    assert np.allclose(found.weights, expected.numpy(), atol=1e-5)
+    assert found.target == "picture other.png"
+    with pytest.raises(BecamError, match="--item-id"):
+        explainer.explain(picture)
 
 
 def test_a_trained_feature_row_that_drifted_is_said(encoder, picture):

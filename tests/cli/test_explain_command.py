@@ -247,3 +247,26 @@ def test_help_teaches(run_cli):
     status, printed, _ = run_cli("--version")
     assert status == 0
     assert printed.startswith("becam ")
+
+
+def test_a_warning_is_one_line(explain, checkpoints, photo, tmp_path, monkeypatch):
+    import warnings
+
+    from becam.attribution import Explainer
+    from becam.errors import BecamWarning
+
+    original = Explainer.explain
+
+    def warns(*arguments, **options):
+        warnings.warn("The weights may not fit.", BecamWarning, stacklevel=2)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(Explainer, "explain", warns)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        status, _, errors = explain(
+            photo, checkpoints / "bm3.pt", "--no-randomise", "-o", tmp_path / "o.png"
+        )
+    assert status == 0
+    assert "becam: The weights may not fit." in errors.splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from zoo import ENCODERS, RESNET_CONFIG, VIT_CONFIG, save_open_clip, save_timm
+from zoo import ENCODERS, FAMILIES, RESNET_CONFIG, VIT_CONFIG, save_open_clip, save_timm
 
 from becam.attribution.capture import capture
 from becam.encoders import EncoderRecord, load_encoder, load_recorded
@@ -13,9 +13,9 @@ from becam.encoders.spec import EncoderSpec, slug
 from becam.errors import BecamError
 
 
-@pytest.mark.parametrize("name", ENCODERS)
-def test_contract(name, load, picture):
-    encoder = load(name)
+@pytest.mark.parametrize("name", [*ENCODERS, *FAMILIES])
+def test_contract(name, load_any, picture):
+    encoder = load_any(name)
     assert not encoder.training
     assert not any(p.requires_grad for p in encoder.parameters())
     pixels, geometry = encoder.preprocessing(picture)
@@ -79,73 +79,6 @@ def test_the_grid_is_not_flipped_or_turned(name, load):
     assert corners == {(r, c): (bool(r), bool(c)) for r in (0, 1) for c in (0, 1)}
 
 
-def test_vit_target_layer_agrees_with_forward_intermediates(load, picture):
-    encoder = load("open_clip-vit")
-    pixels, _ = encoder.preprocessing(picture)
-    _, ours = capture(encoder, encoder.target_layer(), pixels[None])
-    with torch.no_grad():
-        theirs = encoder.vision.forward_intermediates(
-            pixels[None], indices=[1], intermediates_only=True
-        )["image_intermediates"][0]
-    assert torch.allclose(ours, theirs, atol=1e-5)
-
-
-def test_resnet_target_layer_is_layer4(load, picture):
-    encoder = load("open_clip-resnet")
-    pixels, _ = encoder.preprocessing(picture)
-    _, ours = capture(encoder, encoder.target_layer(), pixels[None])
-    with torch.no_grad():
-        theirs = encoder.vision.layer4(
-            encoder.vision.layer3(
-                encoder.vision.layer2(encoder.vision.layer1(encoder.vision.stem(pixels[None])))
-            )
-        )
-    assert torch.allclose(ours, theirs, atol=1e-5)
-    assert ours.shape[1] == 8 * 32
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        ("resnet18", "layer4.1.act2"),
-        ("resnet50", "layer4.2.act3"),
-        ("mobilenetv2_100", "bn2"),
-        ("efficientnet_b0", "bn2"),
-        ("convnext_atto", "stages.3.blocks.1"),
-        ("vit_tiny_patch16_224", "blocks.10"),
-        ("vit_small_patch14_dinov2", "blocks.10"),
-    ],
-)
-def test_timm_target_layers(name, path):
-    """timm's own last feature map has the shape of ours."""
-    import timm
-
-    from becam.encoders.timm_trunk import resolve_timm_layer
-
-    model = timm.create_model(name, num_classes=0).eval()
-    layer = resolve_timm_layer(model, EncoderRecord(f"timm:{name}"))
-    assert layer.path == path
-    pixels = torch.randn(1, 3, *model.pretrained_cfg["input_size"][1:])
-    outputs = []
-    handle = model.get_submodule(path).register_forward_hook(lambda m, i, o: outputs.append(o))
-    with torch.no_grad():
-        model(pixels)
-        last = model.forward_intermediates(
-            pixels, indices=2, intermediates_only=True, output_fmt="NCHW"
-        )
-    handle.remove()
-    ours = layer.to_channels(outputs[0])
-    if layer.layout == "NLD":  # the second-to-last block
-        assert torch.allclose(ours, last[-2], atol=1e-4)
-    else:
-        assert ours.shape[2:] == last[-1].shape[2:]
-
-
-def test_the_last_vit_block_is_refused(load):
-    with pytest.raises(BecamError, match=r"Only|only the \[CLS\] token"):
-        load("open_clip-vit").target_layer("transformer.resblocks.2")
-
-
 def test_weights_that_do_not_fit_are_named(tmp_path):
     vit, vit_weights = save_open_clip(tmp_path, "vit", VIT_CONFIG)
     resnet, _ = save_open_clip(tmp_path, "resnet", RESNET_CONFIG)
@@ -203,6 +136,9 @@ def test_no_hub_names_the_way_out(monkeypatch):
         ("timm:resnet18,a", "KEY=VALUE"),
         ("open_clip:none.json", "no model config"),
         ("timm:mobilenetv2_050,nonsense=3", "refuses the options"),
+        ("imagebind:small", "no encoder imagebind:small"),
+        ("imagebind:huge:tag", "without tag or options"),
+        ("imagebind:huge", "CC-BY-NC"),
         ("becam:vit2", "no embedded encoder"),
     ],
 )

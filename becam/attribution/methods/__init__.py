@@ -5,12 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from becam.attribution.methods.attention import AttentionGradient, AttentionRollout, GradECLIP
 from becam.attribution.methods.base import Method, Saliency
 from becam.attribution.methods.becam import BeCAM
+from becam.attribution.methods.cams import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
+from becam.attribution.methods.integrated import IntegratedGradients
+from becam.attribution.methods.perturbation import RISE
+from becam.attribution.methods.score_cam import GScoreCAM, ScoreCAM
 from becam.errors import BecamError
 from becam.options import parse_options
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (BeCAM,)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method
+    for method in (
+        BeCAM,
+        ScoreCAM,
+        GScoreCAM,
+        GradCAM,
+        GradCAMPlusPlus,
+        LayerCAM,
+        EigenCAM,
+        AttentionRollout,
+        AttentionGradient,
+        GradECLIP,
+        RISE,
+        IntegratedGradients,
+    )
+}
 """A new method is one file and one entry here."""
 
 __all__ = ["METHODS", "BeCAM", "Method", "Saliency", "create_method"]

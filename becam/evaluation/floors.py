@@ -1,0 +1,62 @@
+"""The floors of every table as methods: maps that know nothing of the target."""
+
+from __future__ import annotations
+
+import zlib
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from becam.attribution.floors import gaussian_map, random_map
+from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.target import Target
+from becam.attribution.view import View
+
+
+class RandomFloor(Method):
+    """Uniform noise, drawn anew for every picture and alike for every target."""
+
+    name: ClassVar[str] = "random"
+    title: ClassVar[str] = "Random"
+    summary: ClassVar[str] = "Uniform noise on the grid."
+    others: ClassVar[int] = 1
+
+    def saliency(self, view: View, target: Target) -> Saliency:
+        """See ``Method.saliency``."""
+        # The picture itself decides, so that no order of work changes its noise.
+        key = zlib.crc32(view.pixels.cpu().contiguous().numpy().tobytes())
+        rng = np.random.default_rng([view.engine.settings.seed, key])
+        return Saliency(torch.from_numpy(random_map(view.grid, rng)))
+
+
+class GaussianFloor(Method):
+    """A Gaussian in the middle of what the encoder sees."""
+
+    name: ClassVar[str] = "gaussian"
+    title: ClassVar[str] = "Gaussian"
+    summary: ClassVar[str] = "A Gaussian in the middle."
+    others: ClassVar[int] = 1
+
+    def saliency(self, view: View, target: Target) -> Saliency:
+        """See ``Method.saliency``."""
+        return Saliency(torch.from_numpy(gaussian_map(view.grid)))
+
+
+class ActivationFloor(Method):
+    """sum_k A_k: where the encoder is active, whatever the target."""
+
+    name: ClassVar[str] = "activation"
+    title: ClassVar[str] = "Activation"
+    summary: ClassVar[str] = "The sum of all channels."
+    others: ClassVar[int] = 1
+
+    def saliency(self, view: View, target: Target) -> Saliency:
+        """See ``Method.saliency``."""
+        return Saliency(view.activation.double().sum(0).float())
+
+
+FLOOR_METHODS: dict[str, Method] = {
+    floor.name: floor for floor in (RandomFloor(), GaussianFloor(), ActivationFloor())
+}
+"""By the names of ``becam.attribution.floors.FLOORS``."""

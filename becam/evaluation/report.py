@@ -1,0 +1,172 @@
+"""The tables of an audit: means with intervals, and what differs from the floors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from becam.evaluation.measures import GROUPS, higher_is_better
+from becam.evaluation.summary import Cell, Comparison, cells, comparisons
+
+LEVEL = 0.05
+
+BETTER_THAN_ALL, WORSE_THAN_ONE = "*", "†"
+
+LEGEND = (
+    f"{BETTER_THAN_ALL}: better than every floor; {WORSE_THAN_ONE}: worse than at least one "
+    "(Wilcoxon's signed-rank test over the same pictures, two-sided, Holm-corrected over all tests "
+    f"of the measures' group, p < {LEVEL:g}). Means with 95% bootstrap intervals over pictures; "
+    "↑ higher is better, ↓ lower is better. A picture for which a measure is not defined (nothing "
+    "of the object was seen, a flat map) does not count; n is the smallest and largest number of "
+    "pictures that do."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One group of measures of one checkpoint.
+
+    Attributes:
+        title: of the table.
+        header: of the columns.
+        lines: cells as text, what they are of first.
+    """
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an audit found.
+
+    Attributes:
+        cells: means.
+        comparisons: of the methods with the floors.
+        floors: names of the rows that are floors.
+    """
+
+    cells: list[Cell]
+    comparisons: list[Comparison]
+    floors: list[str]
+
+    def tables(self) -> list[Table]:
+        """Means with intervals, a table for each group of measures and checkpoint."""
+        return self._each(self._means)
+
+    def differences(self) -> list[Table]:
+        """Differences from each floor with corrected p values, likewise."""
+        return self._each(self._differences)
+
+    def to_markdown(self) -> str:
+        """All tables in GitHub's Markdown."""
+        parts = ["# Audit", _escaped(LEGEND)]
+        parts += [_markdown(table) for table in self.tables()]
+        differences = [_markdown(table) for table in self.differences()]
+        if differences:
+            parts += ["# Against the floors", "Mean difference (corrected p)."]
+        return "\n\n".join([*parts, *differences]) + "\n"
+
+    @cached_property
+    def _by_cell(self) -> dict[tuple[str, str, str, str], Comparison]:
+        return {(t.checkpoint, t.method, t.measure, t.floor): t for t in self.comparisons}
+
+    def _each(self, make: Callable[[str, str], Table | None]) -> list[Table]:
+        made = [
+            make(group, checkpoint)
+            for group in GROUPS
+            for checkpoint in dict.fromkeys(cell.checkpoint for cell in self.cells)
+        ]
+        return [table for table in made if table is not None]
+
+    def _means(self, group: str, checkpoint: str) -> Table | None:
+        chosen = [c for c in self.cells if (c.group, c.checkpoint) == (group, checkpoint)]
+        if not chosen:
+            return None
+        found = {(cell.method, cell.measure): cell for cell in chosen}
+        measures = list(dict.fromkeys(cell.measure for cell in chosen))
+        counts = sorted({cell.n for cell in chosen})
+        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+        methods = list(dict.fromkeys(cell.method for cell in chosen))
+        lines = [
+            [_heading(measure), *(self._text(found.get((method, measure))) for method in methods)]
+            for measure in measures
+        ]
+        return Table(f"{checkpoint}: {group} ({n})", ["measure", *methods], lines)
+
+    def _text(self, cell: Cell | None) -> str:
+        if cell is None or np.isnan(cell.mean):
+            return "-"
+        text = f"{_number(cell.mean)}{self._mark(cell)}"
+        if cell.low is None or cell.high is None:
+            return text
+        return f"{text} [{_number(cell.low)}, {_number(cell.high)}]"
+
+    def _mark(self, cell: Cell) -> str:
+        against = [
+            found
+            for floor in self.floors
+            if (found := self._by_cell.get((cell.checkpoint, cell.method, cell.measure, floor)))
+        ]
+        sign = 1 if higher_is_better(cell.measure) else -1
+        certain = [
+            sign * test.difference
+            for test in against
+            if test.p_holm is not None and test.p_holm < LEVEL
+        ]
+        if any(difference < 0 for difference in certain):
+            return WORSE_THAN_ONE
+        return BETTER_THAN_ALL if certain and len(certain) == len(self.floors) else ""
+
+    def _differences(self, group: str, checkpoint: str) -> Table | None:
+        chosen = [t for t in self.comparisons if (t.group, t.checkpoint) == (group, checkpoint)]
+        if not chosen:
+            return None
+        found = {(test.method, test.measure, test.floor): test for test in chosen}
+        lines = [
+            [method, _heading(measure)]
+            + [_difference(found.get((method, measure, floor))) for floor in self.floors]
+            for method, measure in dict.fromkeys((test.method, test.measure) for test in chosen)
+        ]
+        return Table(f"{checkpoint}: {group}", ["method", "measure", *self.floors], lines)
+
+
+def report(values: pl.DataFrame, floors: Sequence[str], *, seed: int = 0) -> Report:
+    """Sum up single values (``becam.evaluation.summary.ROW``)."""
+    return Report(cells(values, seed=seed), comparisons(values, floors), list(floors))
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # never -0.000
+
+
+def _heading(measure: str) -> str:
+    return f"{measure.replace('_', ' ')} {'↑' if higher_is_better(measure) else '↓'}"
+
+
+def _difference(test: Comparison | None) -> str:
+    if test is None:
+        return "-"
+    p = "n/a" if test.p_holm is None else f"{test.p_holm:.2g}"
+    return f"{test.difference:+.2g} ({p})"
+
+
+def _markdown(table: Table) -> str:
+    rows = [table.header, *table.lines]
+    escaped = [[_escaped(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
+    padded = [
+        [text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in escaped
+    ]
+    rule = ["-" * width for width in widths]
+    lines = [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
+    return "\n".join([f"## {_escaped(table.title)}", "", *lines])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")

@@ -1,0 +1,205 @@
+"""``becam audit`` as a user meets it: items, photographs, a kill, and what can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import polars as pl
+import pytest
+from zoo import make_checkpoint
+
+from becam import Dataset
+from becam.data.catalogue.build import build_catalogue
+from becam.data.preparation import prepare_dataset
+from becam.encoders.extraction import extract_features
+
+
+@pytest.fixture(scope="module")
+def world(load, encoder_files, tmp_path_factory):
+    """A catalogue with label maps, its dataset with features, and two checkpoints on its items."""
+    folder = tmp_path_factory.mktemp("world")
+    shop = build_catalogue(folder / "shop", n_items=24, n_users=40, seed=5, image_size=64)
+    dataset = prepare_dataset("csv", shop, folder / "dataset", k_core=2, seed=0)
+    spec, weights = encoder_files["open_clip-vit"]
+    extract_features(dataset, spec, weights=weights, text_encoder="none", name="tiny")
+    for name, adapter in (("bm3", "none"), ("befa", "befa")):
+        made = make_checkpoint(load("open_clip-vit"), n_items=dataset.n_items, adapter=adapter)
+        dataclasses.replace(made, item_ids=dataset.item_ids).save(folder / f"{name}.pt")
+    make_checkpoint(load("timm-cnn"), n_items=dataset.n_items).save(folder / "cnn.pt")
+    return folder
+
+
+@pytest.fixture
+def audit(run_cli, world, tmp_path):
+    """Run ``becam audit`` on checkpoints by name, into ``out``, with few steps."""
+
+    def run(names, *more, out="out"):
+        paths = [world / f"{name}.pt" for name in names]
+        return run_cli("audit", *paths, "--steps", 2, "-o", tmp_path / out, *more)
+
+    return run
+
+
+def one_sentence(result):
+    status, _, errors = result
+    assert status == 1, errors
+    lines = [line for line in errors.splitlines() if line.startswith("becam:")]
+    assert len(lines) == 1
+    assert "Traceback" not in errors
+    return lines[0]
+
+
+def test_items(audit, world, tmp_path):
+    status, printed, errors = audit(
+        ["bm3", "befa"],
+        *("--dataset", world / "dataset", "--annotations", world / "shop"),
+        *("--object", "product", "--distractor", "skin,hair", "--items", 3, "--no-adapter"),
+        *("--method", "becam", "--method", "becam,weighting=centered"),
+        *("--measures", "faithfulness,localisation"),
+    )
+    assert status == 0, errors
+    values = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    assert values["picture"].n_unique() == 3
+    assert set(values["picture"]) <= set(Dataset.open(world / "dataset").item_ids)
+    assert (values["target"] == "item " + values["picture"]).all()
+    assert values["checkpoint"].n_unique() == 3
+    methods = ["becam", "becam,weighting=centered", "random", "gaussian", "activation"]
+    assert values["method"].unique(maintain_order=True).to_list() == methods
+    assert values.group_by("checkpoint", "method").len()["len"].unique().to_list() == [3 * 23]
+    boxes = values.filter(pl.col("measure") == "max_box_acc")
+    assert boxes["curve"].is_not_null().all()
+    assert boxes["value"].is_not_null().all()
+    text = (tmp_path / "out" / "table.md").read_text()
+    for words in ("no adapter: faithfulness (n = 3)", "| energy ↑", "# Against the floors"):
+        assert words in text
+    assert "max box" in printed
+    assert "better than every floor" in printed
+
+
+def test_more_items_later(audit, world, tmp_path):
+    common = ("--dataset", world / "dataset", "--measures", "sanity", "--stages", 1)
+    assert audit(["bm3"], *common, "--items", 1)[0] == 0
+    first = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    status, _, errors = audit(["bm3"], *common, "--items", 2)
+    assert status == 0
+    assert "1/2" in errors or "2/2" in errors
+    both = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    assert both["picture"].n_unique() == 2
+    assert both.head(len(first)).equals(first)
+    said = one_sentence(audit(["bm3"], *common, "--items", 2, "--seed", 1))
+    assert "differs in seed" in said
+    assert "--overwrite" in said
+    assert audit(["bm3"], *common, "--items", 1, "--seed", 1, "--overwrite")[0] == 0
+
+
+def test_photographs_and_texts(audit, world, tmp_path):
+    status, _, errors = audit(
+        ["bm3"],
+        *("--images", world / "shop" / "images", "--annotations", world / "shop"),
+        *("--object", "product", "--target", "text", "--items", 2),
+    )
+    assert status == 0, errors
+    values = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    assert set(values["target"]) == {"text 'a photo of product'"}
+    assert all(name.endswith(".jpg") for name in values["picture"])
+    assert values["measure"].str.ends_with("_similarity").all()
+
+
+def test_photographs_and_the_nearest_item(audit, world, tmp_path):
+    """A picture of the catalogue is nearest to the item whose picture it is."""
+    status, _, errors = audit(
+        ["befa"],
+        *("--images", world / "shop" / "images", "--dataset", world / "dataset"),
+        *("--target", "nearest", "--items", 4),
+    )
+    assert status == 0, errors
+    values = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    known = set(Dataset.open(world / "dataset").item_ids)
+    own = values.filter(pl.col("picture").str.strip_suffix(".jpg").is_in(known))
+    assert len(own)
+    assert (own["target"] == "item " + own["picture"].str.strip_suffix(".jpg")).all()
+
+
+def test_a_killed_audit_goes_on(run_cli, world, tmp_path):
+    out = tmp_path / "out"
+    command = ["audit", str(world / "bm3.pt"), "--dataset", str(world / "dataset")]
+    command += ["--items", "4", "--steps", "16", "-o", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "becam", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(list((out / "parts").glob("[!.]*.parquet"))) >= 1:
+            break
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(list((out / "parts").glob("[!.]*.parquet")))
+    assert 1 <= done < 4, "the kill came too early or too late to test anything"
+    assert not (out / "measures.parquet").exists()
+    status, _, errors = run_cli(*command)
+    assert status == 0, errors
+    assert f"{done}/4" in errors  # the bar starts where the kill came
+    status, _, errors = run_cli(*command[:-1], tmp_path / "again")
+    assert status == 0, errors
+    for name in ("measures.parquet", "table.md"):
+        assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_what_can_be_wrong(audit, world, tmp_path):
+    images, dataset = ("--images", world / "shop" / "images"), ("--dataset", world / "dataset")
+    truth = ("--annotations", world / "shop")
+    for names, options, said in [
+        (["bm3"], (), "--dataset or --images"),
+        (["bm3"], images, "belong to no item"),
+        (["bm3"], (*images, "--target", "item"), "belong to no item"),
+        (["bm3"], (*images, "--target", "farthest"), "farthest"),
+        (["bm3"], (*images, "--target", "text"), "--annotations"),
+        (["bm3"], (*images, "--target", "nearest"), "--dataset"),
+        (["cnn"], (*images, *dataset, "--target", "nearest"), "no features of the checkpoint"),
+        (["cnn"], (*images, *truth, "--target", "text"), "no text tower"),
+        (["bm3", "befa"], (*images, *truth, "--target", "text"), "one of each encoder"),
+        (["bm3"], (*dataset, "--measures", "localisation"), "--annotations and --object"),
+        (["bm3"], (*dataset, "--measures", "speed"), "speed"),
+        (["bm3"], (*dataset, "--object", "product"), "--annotations"),
+        (["bm3"], (*dataset, *truth, "--object", "elephant"), "elephant"),
+        (["bm3"], (*dataset, *truth, "--object", "skin", "--distractor", "skin"), "at once"),
+        (["bm3"], (*dataset, "--method", "nonsense"), "nonsense"),
+        (["bm3"], (*dataset, "--method", "becam,weighting=heavy"), "weighting"),
+        (["bm3"], (*dataset, "--method", "random"), "floor"),
+        (["bm3"], ("--images", tmp_path / "none", "--target", "nearest"), "none"),
+        (["bm3"], (*dataset, "--annotations", tmp_path / "none.json"), "none.json"),
+        (["none"], dataset, "none.pt"),
+        (["cnn"], dataset, "no item with a picture"),
+    ]:
+        assert said in one_sentence(audit(names, *options)), options
+    assert not (tmp_path / "out" / "table.md").exists()
+
+
+def test_an_unreadable_picture_is_named(audit, world, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    good, broken, *_ = sorted((world / "shop" / "images").iterdir())
+    (folder / good.name).write_bytes(good.read_bytes())
+    (folder / broken.name).write_bytes(broken.read_bytes()[:200])
+    said = one_sentence(
+        audit(
+            ["bm3"],
+            *("--images", folder, "--dataset", world / "dataset", "--target", "nearest"),
+        )
+    )
+    assert broken.name in said
+
+
+def test_help_teaches(run_cli):
+    status, printed, _ = run_cli("audit", "--help")
+    assert status == 0
+    for word in ("--annotations", "--distractor", "nearest", "Example", "faithfulness"):
+        assert word in printed
