@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from becam.encoders.base import Encoder
 
 # The models of these tests are so small that a second thread only waits for the first.
 torch.set_num_threads(1)
+# Shells start background jobs with Ctrl-C ignored, and several tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no defect.
 settings.register_profile("becam", settings(), deadline=None)
 settings.load_profile("becam")

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.options import BatchSizeOption, DeviceOption, OverwriteOption, SeedOption
+from becam.cli.options import (
+    BatchSizeOption,
+    CheckpointEncoderOption,
+    CheckpointWeightsOption,
+    DeviceOption,
+    MaskingOption,
+    NoAdapterOption,
+    OverwriteOption,
+    PrecisionOption,
+    SeedOption,
+    SpaceOption,
+    TargetLayerOption,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -117,19 +129,9 @@ def audit(
             "(makes each map several times again), separated by commas.",
         ),
     ] = "faithfulness",
-    no_adapter: Annotated[
-        bool,
-        typer.Option(
-            "--no-adapter",
-            help="Beside each checkpoint that has an adapter, audit it with the adapter left out.",
-        ),
-    ] = False,
-    space: Annotated[
-        str, typer.Option("--space", help="What is compared; see becam explain.")
-    ] = "adapted",
-    masking: Annotated[
-        str, typer.Option("--masking", help="What the methods' masks fade to; see becam explain.")
-    ] = "mean",
+    no_adapter: NoAdapterOption = False,
+    space: SpaceOption = "adapted",
+    masking: MaskingOption = "mean",
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Steps of deletion and insertion.")
     ] = 32,
@@ -137,26 +139,13 @@ def audit(
         int,
         typer.Option("--stages", min=1, help="Stages in which the encoder is randomised (sanity)."),
     ] = 3,
-    target_layer: Annotated[
-        str | None,
-        typer.Option("--target-layer", metavar="PATH", help="Module path in the vision tower."),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder", metavar="SPEC", help="The encoder, where the checkpoint does not know it."
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option("--weights", help="The encoder's weights file, when it moved."),
-    ] = None,
+    target_layer: TargetLayerOption = None,
+    encoder: CheckpointEncoderOption = None,
+    weights: CheckpointWeightsOption = None,
     batch_size: BatchSizeOption = 32,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="The encoder's arithmetic: float32, bfloat16, auto.")
-    ] = "float32",
+    precision: PrecisionOption = "float32",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure how far heatmaps can be trusted, over many pictures and beside the floors.
@@ -260,19 +249,15 @@ def audit(
     typer.echo(f"Wrote {output / VALUES} and {output / TABLE}.")
 
 
-def _methods(names: list[str]) -> dict[str, Method]:
-    from becam.attribution.methods import create_method
+def _methods(specs: list[str]) -> dict[str, Method]:
+    from becam.attribution.methods import parse_method
     from becam.errors import BecamError
     from becam.evaluation.floors import FLOOR_METHODS
-    from becam.options import parse_assignments
 
-    found = {}
-    for text in names:
-        name, *assignments = _split(text) or [""]
-        if name in FLOOR_METHODS:
-            raise BecamError(f"{name} is a floor, which every audit has; leave it out of --method.")
-        found[text] = create_method(name, parse_assignments(assignments))
-    return found
+    for spec in specs:
+        if spec in FLOOR_METHODS:
+            raise BecamError(f"{spec} is a floor, which every audit has; leave it out of --method.")
+    return {spec: parse_method(spec) for spec in specs}
 
 
 def _truth(annotations: Path | None, objects: str, distractors: str) -> Truth:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from becam.cli.options import BatchSizeOption, DeviceOption
+from becam.cli.options import (
+    BatchSizeOption,
+    CheckpointEncoderOption,
+    CheckpointWeightsOption,
+    DeviceOption,
+    MaskingOption,
+    NoAdapterOption,
+    PrecisionOption,
+    SpaceOption,
+    TargetLayerOption,
+)
 
 
 def explain(
@@ -24,13 +34,7 @@ def explain(
         str | None,
         typer.Option("--item-id", help="Your own id of the item, as in your data."),
     ] = None,
-    no_adapter: Annotated[
-        bool,
-        typer.Option(
-            "--no-adapter",
-            help="Beside each checkpoint that has an adapter, show it with the adapter left out.",
-        ),
-    ] = False,
+    no_adapter: NoAdapterOption = False,
     output: Annotated[
         Path,
         typer.Option(
@@ -53,16 +57,14 @@ def explain(
         typer.Option("--like", metavar="PICTURE", help="What agrees with this other picture."),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", help="Which attribution method; becam methods lists them.")
-    ] = "becam",
-    method_option: Annotated[
-        list[str] | None,
+        str,
         typer.Option(
-            "--method-option",
-            metavar="NAME=VALUE",
-            help="An option of the method, such as weighting=centered; give it again for more.",
+            "--method",
+            metavar="NAME[,OPTION=VALUE...]",
+            help="Which attribution method, such as becam,weighting=centered; becam methods lists "
+            "them.",
         ),
-    ] = None,
+    ] = "becam",
     budget: Annotated[
         int | None,
         typer.Option(
@@ -80,42 +82,11 @@ def explain(
             "this of 1, such as 0.02 (the option tolerance of becam).",
         ),
     ] = None,
-    space: Annotated[
-        str,
-        typer.Option(
-            "--space",
-            help="adapted (the paper); content: compare before the adapter; change: what a region "
-            "changes in the adapted feature, compared with what the whole picture does.",
-        ),
-    ] = "adapted",
-    masking: Annotated[
-        str,
-        typer.Option("--masking", help="What masked pixels fade to: mean colour, black or blur."),
-    ] = "mean",
-    target_layer: Annotated[
-        str | None,
-        typer.Option(
-            "--target-layer",
-            metavar="PATH",
-            help="Module path inside the vision tower; default: what suits the architecture.",
-        ),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            metavar="SPEC",
-            help="The encoder, where the checkpoint does not know it (features that came with "
-            "the data).",
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--weights",
-            help="The encoder's weights file, when it is no longer where becam features found it.",
-        ),
-    ] = None,
+    space: SpaceOption = "adapted",
+    masking: MaskingOption = "mean",
+    target_layer: TargetLayerOption = None,
+    encoder: CheckpointEncoderOption = None,
+    weights: CheckpointWeightsOption = None,
     randomise: Annotated[
         bool,
         typer.Option(
@@ -125,9 +96,7 @@ def explain(
     ] = True,
     batch_size: BatchSizeOption = 32,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        str, typer.Option("--precision", help="The encoder's arithmetic: float32, bfloat16, auto.")
-    ] = "float32",
+    precision: PrecisionOption = "float32",
 ) -> None:
     """Show which regions of a picture agree with what behaviour says about its item.
 
@@ -139,15 +108,14 @@ def explain(
     import json
 
     from becam.attribution import Explainer
+    from becam.attribution.methods import parse_method
     from becam.figures.explanation import check_format, save_explanation
     from becam.files import atomic_file
     from becam.images import read_image
-    from becam.options import parse_assignments
 
     check_format(output)
-    options: dict[str, object] = dict(parse_assignments(method_option or ()))
-    options |= {} if budget is None else {"budget": budget}
-    options |= {} if tolerance is None else {"tolerance": tolerance}
+    for name, value in (("budget", budget), ("tolerance", tolerance)):
+        method += "" if value is None else f",{name}={value}"
     picture = read_image(image)
     explainer = Explainer(
         ckpt,
@@ -157,8 +125,7 @@ def explain(
         target_layer=target_layer,
         masking=masking,  # type: ignore[arg-type]  # checked by name, with a sentence
         space=space,  # type: ignore[arg-type]
-        method=method,
-        method_options=options,
+        method=parse_method(method),
         randomise=randomise,
         batch_size=batch_size,
         device=device,

@@ -6,18 +6,18 @@ from __future__ import annotations
 def methods() -> None:
     """List the attribution methods with their options and defaults.
 
-    Use one with becam explain --method NAME, its options with --method-option NAME=VALUE.
+    Use one with becam explain --method NAME[,OPTION=VALUE...].
 
     Example: becam methods
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from becam.attribution.methods import METHODS
     from becam.cli.options import described
     from becam.options import declared_options
 
-    table = Table("method", "what it is", "option", "default", "what that is")
+    table = Table(Column("method", no_wrap=True), "what it is", "option", "default", "what that is")
     for name, cls in METHODS.items():
         rows = [(o.name, f"{o.default}", described(o)) for o in declared_options(cls).values()]
         for number, row in enumerate(rows or [("", "", "no options")]):

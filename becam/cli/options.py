@@ -49,6 +49,51 @@ AdapterOptionOption = Annotated[
         help="An option of the adapter, such as ratio=1/2; becam models lists them.",
     ),
 ]
+NoAdapterOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-adapter",
+        help="Beside each checkpoint that has an adapter, take it with the adapter left out.",
+    ),
+]
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        "--space",
+        help="adapted (the paper); content: compare before the adapter; change: what a region "
+        "changes in the adapted feature, compared with what the whole picture does.",
+    ),
+]
+MaskingOption = Annotated[
+    str, typer.Option("--masking", help="What masked pixels fade to: mean colour, black or blur.")
+]
+TargetLayerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target-layer",
+        metavar="PATH",
+        help="Module path inside the vision tower; default: what suits the architecture.",
+    ),
+]
+CheckpointEncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="SPEC",
+        help="The encoder, where the checkpoint does not know it (features that came with the "
+        "data).",
+    ),
+]
+CheckpointWeightsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--weights",
+        help="The encoder's weights file, when it is no longer where becam features found it.",
+    ),
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="The encoder's arithmetic: float32, bfloat16, auto.")
+]
 
 
 def described(option: DeclaredOption) -> str:

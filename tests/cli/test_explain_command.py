@@ -239,7 +239,7 @@ def test_a_full_disk_keeps_what_was_there(explain, checkpoints, photo, tmp_path,
 def test_help_teaches(run_cli):
     status, printed, _ = run_cli("explain", "--help")
     assert status == 0
-    for word in ("--ckpt", "--no-adapter", "--method-option", "Example"):
+    for word in ("--ckpt", "--no-adapter", "--method", "Example"):
         assert word in printed
     status, printed, _ = run_cli()
     for command in ("demo", "prepare", "features", "train", "evaluate", "explain"):
@@ -270,3 +270,22 @@ def test_a_warning_is_one_line(explain, checkpoints, photo, tmp_path, monkeypatc
         )
     assert status == 0
     assert "becam: The weights may not fit." in errors.splitlines()
+
+
+def test_methods_and_budgets(explain, run_cli, checkpoints, photo, tmp_path):
+    out = tmp_path / "o.png"
+    base = (photo, checkpoints / "bm3.pt", "--no-randomise", "-o", out)
+    status, printed, _ = explain(*base, "--method", "becam,weighting=centered", "--budget", 20)
+    assert status == 0
+    assert "20 masks encoded, the others inferred" in printed
+    (found,) = json.loads(out.with_suffix(".json").read_text())["heatmaps"]
+    options = {"weighting": "centered", "budget": 20, "tolerance": 0.0}
+    assert found["options"]["method_options"] == options
+    assert found["controls"]["encoded"] == 20
+    assert 0 < found["controls"]["correlation_expected"] < 1
+    refused = explain(*base, "--method", "grad-eclip", "--budget", 20)
+    assert "has no option 'budget'" in one_sentence(refused)
+    status, printed, _ = run_cli("methods")
+    assert status == 0
+    for name in ("becam", "grad-eclip", "integrated-gradients", "weighting"):
+        assert name in printed

@@ -13,7 +13,7 @@ from becam.attribution.methods.integrated import IntegratedGradients
 from becam.attribution.methods.perturbation import RISE
 from becam.attribution.methods.score_cam import GScoreCAM, ScoreCAM
 from becam.errors import BecamError
-from becam.options import parse_options
+from becam.options import parse_assignments, parse_options
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -34,7 +34,7 @@ METHODS: dict[str, type[Method]] = {
 }
 """A new method is one file and one entry here."""
 
-__all__ = ["METHODS", "BeCAM", "Method", "Saliency", "create_method"]
+__all__ = ["METHODS", "BeCAM", "Method", "Saliency", "create_method", "parse_method"]
 
 
 def create_method(name: str, options: Mapping[str, Any] | None = None) -> Method:
@@ -52,3 +52,13 @@ def create_method(name: str, options: Mapping[str, Any] | None = None) -> Method
     kind: Any = METHODS[name]
     method: Method = kind(**parse_options(kind, options or {}, f"The method {name}"))
     return method
+
+
+def parse_method(spec: str) -> Method:
+    """Build a method from ``NAME[,OPTION=VALUE...]``, such as ``becam,weighting=centered``.
+
+    Raises:
+        BecamError: see :func:`create_method`.
+    """
+    name, *assignments = spec.split(",")
+    return create_method(name.strip(), parse_assignments(assignments))
