@@ -35,10 +35,20 @@ from becam.files import sha256
 from becam.images import read_image
 
 Identity = tuple[str | None, str | None]
+"""Of an encoder: see ``EncoderRecord.identity``."""
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
+    """A checkpoint, with its adapter or without: one heatmap of every picture.
+
+    Attributes:
+        label: a name for people.
+        checkpoint: what is explained.
+        space: ``adapted``, ``content`` or ``change``.
+        engine: key of its encoder among ``Explainer.engines``.
+    """
+
     label: str
     checkpoint: Checkpoint
     space: Space
@@ -72,6 +82,10 @@ class Explainer:
         precision: the encoder's arithmetic: ``float32``, ``bfloat16``, ``auto``. Cosines are
             always float32.
         progress: show progress bars on stderr while a picture is encoded.
+
+    Attributes:
+        columns: one a heatmap, in their order.
+        engines: the encoders with their settings, by the columns' keys.
 
     Raises:
         BecamError: unreadable checkpoints, encoders that cannot be had, unknown options.
@@ -109,8 +123,8 @@ class Explainer:
             progress=progress,
         )
         self._device = device
-        self._engines: dict[Identity, Engine] = {}
-        self._columns: list[_Column] = []
+        self.engines: dict[Identity, Engine] = {}
+        self.columns: list[Column] = []
         if isinstance(checkpoints, (Checkpoint, str, Path)):
             checkpoints = [checkpoints]
         if labels is not None and len(labels) != len(checkpoints):
@@ -133,12 +147,12 @@ class Explainer:
         if "image" not in checkpoint.modalities:
             raise BecamError(f"{label} was trained without pictures, so none can be explained.")
         record = EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
-        if record.identity not in self._engines:
+        if record.identity not in self.engines:
             loaded = _encoder(record, encoder, weights, self._device)
-            self._engines[record.identity] = Engine(
+            self.engines[record.identity] = Engine(
                 loaded, loaded.target_layer(target_layer), self.settings
             )
-        dim = self._engines[record.identity].encoder.dim
+        dim = self.engines[record.identity].encoder.dim
         expected = checkpoint.modalities["image"].projection_weight.shape[1]
         if dim != expected:
             raise BecamError(
@@ -146,10 +160,10 @@ class Explainer:
                 "it was trained with another encoder."
             )
         if no_adapter and space == "adapted" and checkpoint.adapter_name("image") != "none":
-            self._columns.append(
-                _Column(f"{label}, no adapter", checkpoint, "content", record.identity)
+            self.columns.append(
+                Column(f"{label}, no adapter", checkpoint, "content", record.identity)
             )
-        self._columns.append(_Column(label, checkpoint, space, record.identity))
+        self.columns.append(Column(label, checkpoint, space, record.identity))
 
     def encode(self, image: Image.Image | str | Path) -> dict[Identity, View]:
         """The expensive half: what the method needs of a picture, once for each encoder.
@@ -158,7 +172,7 @@ class Explainer:
             BecamError: the picture cannot be read, or the encoder fails on it.
         """
         picture = image if isinstance(image, Image.Image) else read_image(image)
-        views = {identity: engine.view(picture) for identity, engine in self._engines.items()}
+        views = {identity: engine.view(picture) for identity, engine in self.engines.items()}
         for view in views.values():
             self.method.prepare(view)
             if self.randomise:
@@ -189,15 +203,8 @@ class Explainer:
         Raises:
             BecamError: unknown ids, no target or two of them, no text tower.
         """
-        return [
-            self._heatmap(
-                column,
-                self._target(column, item_id, user_id, text, like),
-                views[column.engine],
-                method or self.method,
-            )
-            for column in self._columns
-        ]
+        targets = self._targets(item_id, user_id, text, like)
+        return self._heatmaps(views, targets, method or self.method)
 
     def explain(
         self,
@@ -209,14 +216,30 @@ class Explainer:
         like: Image.Image | str | Path | None = None,
     ) -> list[Heatmap]:
         """Encode a picture and score it: one heatmap a column. See ``encode`` and ``score``."""
-        for column in self._columns:  # an unknown id should not cost a minute of encoding first
-            self._target(column, item_id, user_id, text, like)
-        views = self.encode(image)
-        return self.score(views, item_id, user_id=user_id, text=text, like=like)
+        # First the targets: an unknown id should not cost a minute of encoding.
+        targets = self._targets(item_id, user_id, text, like)
+        return self._heatmaps(self.encode(image), targets, self.method)
+
+    def _targets(
+        self,
+        item_id: str | None,
+        user_id: str | None,
+        text: str | None,
+        like: Image.Image | str | Path | None,
+    ) -> list[Target]:
+        return [self._target(column, item_id, user_id, text, like) for column in self.columns]
+
+    def _heatmaps(
+        self, views: Mapping[Identity, View], targets: Sequence[Target], method: Method
+    ) -> list[Heatmap]:
+        return [
+            self._heatmap(column, target, views[column.engine], method)
+            for column, target in zip(self.columns, targets, strict=True)
+        ]
 
     def _target(
         self,
-        column: _Column,
+        column: Column,
         item_id: str | None,
         user_id: str | None,
         text: str | None,
@@ -224,7 +247,7 @@ class Explainer:
     ) -> Target:
         if sum(given is not None for given in (user_id, text, like)) > 1:
             raise BecamError("Give a user, a text or a picture to compare with, not several.")
-        encoder = self._engines[column.engine].encoder
+        encoder = self.engines[column.engine].encoder
         if text is not None:
             return text_target(encoder, text)
         if like is not None:
@@ -237,7 +260,7 @@ class Explainer:
             return user_target(column.checkpoint, item_id, user_id, space=column.space)
         return item_target(column.checkpoint, item_id, space=column.space)
 
-    def _heatmap(self, column: _Column, target: Target, view: View, method: Method) -> Heatmap:
+    def _heatmap(self, column: Column, target: Target, view: View, method: Method) -> Heatmap:
         target = target.on(view)
         saliency = method.saliency(view, target)
         weights = np.empty(0, np.float32) if saliency.weights is None else saliency.weights.numpy()

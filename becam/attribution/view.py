@@ -71,6 +71,11 @@ class Engine:
         """The encoder made ready for thousands of masks."""
         return FastEncoder(self.encoder, self.settings.dtype)
 
+    @cached_property
+    def twin(self) -> Engine:
+        """The same with the encoder's weights shuffled."""
+        return replace(self, encoder=shuffled(self.encoder))
+
     def view(self, picture: Image.Image) -> View:
         """A picture through this encoder; nothing is encoded yet."""
         pixels, geometry = self.encoder.preprocessing(picture)
@@ -163,9 +168,9 @@ class View:
     @cached_property
     def twin(self) -> View:
         """The same picture through the encoder with its weights shuffled."""
-        batch = torch.stack([self.pixels, self.pixels.flip(-1)])
-        engine = replace(self.engine, encoder=shuffled(self.engine.encoder, batch))
-        return View(engine, self.pixels, self.geometry, words="The same, encoder shuffled")
+        return View(
+            self.engine.twin, self.pixels, self.geometry, words="The same, encoder shuffled"
+        )
 
     @torch.inference_mode()
     def encode(self, coefficients: Tensor) -> Tensor:

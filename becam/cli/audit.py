@@ -167,7 +167,6 @@ def audit(
     from becam.evaluation.audit import TABLE, VALUES
     from becam.evaluation.audit import audit as run_audit
     from becam.evaluation.auditor import Plan
-    from becam.evaluation.columns import columns_of
     from becam.evaluation.faithfulness import Protocol
     from becam.evaluation.measures import known_groups
     from becam.evaluation.report import LEGEND
@@ -198,7 +197,7 @@ def audit(
         device=device,
         precision=precision,
     )
-    columns = columns_of(explainer)
+    columns = explainer.columns
     if isinstance(aiming, ClassNames) and len({c.engine for c in columns}) < len(columns):
         raise BecamError(
             "With --target text no recommender takes part, so a second checkpoint of the same "
@@ -238,7 +237,6 @@ def audit(
             "precision": precision,
             "seed": seed,
         },
-        calibration=subjects,
         overwrite=overwrite,
     )
     console = Console()

@@ -13,11 +13,19 @@ from becam.errors import BecamError
 TextEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
 
 TFIDF = "tfidf"
+SENTENCE_TRANSFORMERS = "sentence-transformers:"
 _TFIDF_DIM = 384
 
 
-def load_text_encoder(text: str, *, seed: int = 0) -> tuple[TextEncoder, EncoderRecord]:
+def load_text_encoder(
+    text: str, *, seed: int = 0, progress: bool = True
+) -> tuple[TextEncoder, EncoderRecord]:
     """A text encoder without a picture side: ``tfidf[,dim=D]`` or ``sentence-transformers:NAME``.
+
+    Args:
+        text: the spec.
+        seed: of the SVD behind ``tfidf``.
+        progress: let sentence-transformers show a progress bar.
 
     Raises:
         BecamError: unknown spec, or the extra is not installed.
@@ -30,9 +38,9 @@ def load_text_encoder(text: str, *, seed: int = 0) -> tuple[TextEncoder, Encoder
         dim = int(spec.options.get("dim", _TFIDF_DIM))
         record = EncoderRecord(text, config={"dim": dim, "seed": seed})
         return lambda texts: tfidf_svd(texts, dim=dim, seed=seed), record
-    if text.startswith("sentence-transformers:"):
-        name = text.partition(":")[2]
-        return _sentence_transformer(name), EncoderRecord(text)
+    if text.startswith(SENTENCE_TRANSFORMERS):
+        name = text.removeprefix(SENTENCE_TRANSFORMERS)
+        return _sentence_transformer(name, progress), EncoderRecord(text)
     raise BecamError(
         f"{text!r} is no text encoder; use tfidf, sentence-transformers:NAME, or an image encoder "
         "with a text tower such as becam:vit."
@@ -44,28 +52,59 @@ def tfidf_svd(texts: Sequence[str], *, dim: int, seed: int = 0) -> NDArray[np.fl
 
     d is ``dim``, or less where the texts have fewer words or rows than that.
     """
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    return LatentSemantics(texts, dim=dim, seed=seed).rows
+
+
+class LatentSemantics:
+    """TF-IDF of words and pairs of them, reduced by a truncated SVD; fitted on some texts.
+
+    Calling it gives rows of any texts, with the words and the axes of those it was fitted on.
+
+    Args:
+        texts: to fit on.
+        dim: axes to keep.
+        seed: of the SVD.
+
+    Attributes:
+        rows: of the texts it was fitted on, (len(texts), d), of unit length or zero.
+
+    Raises:
+        BecamError: the texts have too few words in common.
+    """
+
+    def __init__(self, texts: Sequence[str], *, dim: int, seed: int = 0) -> None:
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+        try:
+            counts = self._words.fit_transform(texts)
+        except ValueError:
+            raise BecamError(
+                "The items' texts have no word in common, so TF-IDF finds nothing; give the "
+                "dataset texts or choose another --text-encoder."
+            ) from None
+        rank = min(dim, min(counts.shape) - 1)
+        if rank < 1:
+            raise BecamError(
+                "The items' texts have too few words for TF-IDF; add texts to the items."
+            )
+        self._axes = TruncatedSVD(rank, random_state=seed)
+        self.rows = _unit(self._axes.fit_transform(counts))
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Rows (len(texts), d) of unit length, or zero where a text has no known word."""
+        return _unit(self._axes.transform(self._words.transform(texts)))
+
+
+def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
     from sklearn.preprocessing import normalize
 
-    try:
-        counts = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2).fit_transform(
-            texts
-        )
-    except ValueError:
-        raise BecamError(
-            "The items' texts have no word in common, so TF-IDF finds nothing; give the dataset "
-            "texts or choose another --text-encoder."
-        ) from None
-    rank = min(dim, min(counts.shape) - 1)
-    if rank < 1:
-        raise BecamError("The items' texts have too few words for TF-IDF; add texts to the items.")
-    reduced = TruncatedSVD(rank, random_state=seed).fit_transform(counts)
-    rows: NDArray[np.float32] = normalize(reduced).astype(np.float32)
-    return rows
+    unit: NDArray[np.float32] = normalize(rows).astype(np.float32)
+    return unit
 
 
-def _sentence_transformer(name: str) -> TextEncoder:
+def _sentence_transformer(name: str, progress: bool) -> TextEncoder:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -81,6 +120,6 @@ def _sentence_transformer(name: str) -> TextEncoder:
         ) from None
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
-        return np.asarray(model.encode(list(texts), show_progress_bar=True), dtype=np.float32)
+        return np.asarray(model.encode(list(texts), show_progress_bar=progress), dtype=np.float32)
 
     return encode

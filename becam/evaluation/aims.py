@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from becam.attribution.explainer import Column
 from becam.attribution.target import Target, item_target, text_target
 from becam.attribution.view import View
 from becam.checkpoint import Checkpoint
@@ -18,7 +19,6 @@ from becam.data.dataset import Dataset, FeatureSet
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.evaluation.annotations import Annotation
-from becam.evaluation.columns import Column
 from becam.evaluation.scores import Score, rank_score, similarity_score
 from becam.evaluation.subjects import Subject
 

@@ -22,9 +22,6 @@ from becam.progress import bar
 VALUES = "measures.parquet"
 TABLE = "table.md"
 
-_CALIBRATION = 4
-"""Pictures (and their mirror images) that the batch norms of shuffled encoders are measured on."""
-
 
 def audit(
     explainer: Explainer,
@@ -34,7 +31,6 @@ def audit(
     output: Path,
     *,
     identity: Mapping[str, Any],
-    calibration: Sequence[Subject] = (),
     overwrite: bool = False,
 ) -> Report:
     """Measure pictures, go on where an earlier call was stopped, and sum up.
@@ -49,8 +45,6 @@ def audit(
         subjects: the pictures; a later call may have more.
         output: the folder.
         identity: all that decides a picture's values, as plain values; a folder keeps to one.
-        calibration: pictures in an order that does not depend on how many are audited; by default
-            the subjects.
         overwrite: begin again.
 
     Raises:
@@ -62,8 +56,7 @@ def audit(
             "--object, or leave localisation out of --measures."
         )
     parts = Parts(output, identity, overwrite=overwrite)
-    paths = [each.path for each in (calibration or subjects)[:_CALIBRATION]]
-    auditor = Auditor(explainer, aiming, plan, paths)
+    auditor = Auditor(explainer, aiming, plan)
     done = sum(subject.name in parts for subject in subjects)
     with bar(desc="Auditing", total=len(subjects), unit="picture", initial=done) as progress:
         for subject in subjects:

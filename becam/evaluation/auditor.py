@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from becam.attribution.explainer import Explainer, Identity
+from becam.attribution.explainer import Column, Explainer, Identity
 from becam.attribution.heatmap import place, stretch
 from becam.attribution.masking import background
 from becam.attribution.methods import Method
@@ -20,7 +19,6 @@ from becam.errors import BecamError
 from becam.evaluation.aims import Aim, Aiming
 from becam.evaluation.annotations import Annotation, Annotations
 from becam.evaluation.boxes import box_overlaps
-from becam.evaluation.columns import Column, columns_of, engines_of
 from becam.evaluation.faithfulness import Protocol, faithfulness
 from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.localisation import (
@@ -94,17 +92,13 @@ class Auditor:
         explainer: checkpoints, each a column, on their encoders.
         aiming: chooses the targets.
         plan: what is measured.
-        calibration: pictures to measure the batch norms of shuffled encoders on.
     """
 
-    def __init__(
-        self, explainer: Explainer, aiming: Aiming, plan: Plan, calibration: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, explainer: Explainer, aiming: Aiming, plan: Plan) -> None:
         self.plan = plan
-        self._columns: dict[str, Column] = _by_label(columns_of(explainer))
-        self._engines = engines_of(explainer)
+        self._columns: dict[str, Column] = _by_label(explainer.columns)
+        self._engines = explainer.engines
         self._aiming = aiming
-        self._calibration = calibration
         self._randomised: dict[Identity, list[Engine]] = {}
         self._blanks: dict[Identity, View] = {}
 
@@ -220,12 +214,8 @@ class Auditor:
         if identity not in self._randomised:
             engine = self._engines[identity]
             quiet = replace(engine, settings=replace(engine.settings, progress=False))
-            pixels = torch.stack([quiet.view(read_image(p)).pixels for p in self._calibration])
             self._randomised[identity] = randomised_engines(
-                quiet,
-                torch.cat([pixels, pixels.flip(-1)]),
-                stages=self.plan.stages,
-                seed=self.plan.seed,
+                quiet, stages=self.plan.stages, seed=self.plan.seed
             )
         return self._randomised[identity]
 

@@ -38,18 +38,15 @@ class RandomisedView:
     view: View
 
 
-def randomised_engines(
-    engine: Engine, pixels: Tensor, *, stages: int = STAGES, seed: int = 0
-) -> list[Engine]:
+def randomised_engines(engine: Engine, *, stages: int = STAGES, seed: int = 0) -> list[Engine]:
     """Engines of the encoder's cascade; each serves any number of pictures.
 
     Args:
         engine: stays as it is.
-        pixels: pictures (B, 3, H, W) to measure batch norms on, B at least 2.
         stages: how many.
         seed: of the shuffle.
     """
-    twins = cascade(engine.encoder, pixels, stages=stages, seed=seed)
+    twins = cascade(engine.encoder, stages=stages, seed=seed)
     return [replace(engine, encoder=twin) for twin in twins]
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from becam.evaluation.boxes import max_box_accuracy
 from becam.evaluation.measures import MAX_BOX_ACC
-from becam.experiments.significance import holm
+from becam.holm import holm
 
 RESAMPLES = 1000
 

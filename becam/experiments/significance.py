@@ -1,4 +1,4 @@
-"""Paired t-tests between two rows of a table, over users or over seeds, and Holm's correction."""
+"""Paired t-tests between two rows of a table, over users or over seeds."""
 
 from __future__ import annotations
 
@@ -66,17 +66,6 @@ def over_users(
         metric: paired_t_test(_mean(first, shared, metric), _mean(second, shared, metric))
         for metric in metrics
     }
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction of a family of p values; None stays None and does not count."""
-    family = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    reached = 0.0
-    for done, (p, place) in enumerate(family):
-        reached = max(reached, min(1.0, p * (len(family) - done)))
-        corrected[place] = reached
-    return corrected
 
 
 def _mean(row: Mapping[int, UserMetrics], seeds: list[int], metric: str) -> NDArray[np.float64]:

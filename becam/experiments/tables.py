@@ -22,8 +22,9 @@ from becam.experiments.rows import (
     sections_of,
     seeds_note,
 )
-from becam.experiments.significance import holm, over_seeds, over_users
+from becam.experiments.significance import over_seeds, over_users
 from becam.experiments.store import Run, Store
+from becam.holm import holm
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 ADAPTER = "befa"

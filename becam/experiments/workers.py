@@ -234,8 +234,7 @@ def _serve(pipe: Connection) -> None:
     """Train what comes through the pipe, until it ends."""
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Leaves in the midst of a training, yet returns what the operating system lent it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def report(epoch: Epoch) -> None:
@@ -251,6 +250,12 @@ def _serve(pipe: Connection) -> None:
             pipe.send(error)
         except Exception as error:  # any other may not survive pickling
             pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _leave(*_: object) -> None:
+    """Leave in the midst of a training, yet return what the operating system lent this process."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told twice, it would stumble while it leaves
+    sys.exit(1)
 
 
 def _end_with_parent() -> None:

@@ -131,7 +131,7 @@ def test_effects_are_the_derivative_of_the_map(weighting):
 def test_the_sample_is_shared_and_only_grows(load, picture, monkeypatch):
     encoder = load("open_clip-vit")
     explainer = Explainer(make_checkpoint(encoder), randomise=False, method_options={"budget": 10})
-    (engine,) = explainer._engines.values()
+    (engine,) = explainer.engines.values()
     calls = []
     original = engine.fast.encode_patches
     monkeypatch.setattr(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_grad_cam import EigenCAM, GradCAM, GradCAMPlusPlus, LayerCAM
+from similarity import Similarity, token_maps
 from sklearn.decomposition import PCA
 from zoo import make_checkpoint
 
@@ -19,33 +20,12 @@ ENCODERS = ("open_clip-vit", "open_clip-resnet", "timm-cnn", "becam-vit")
 ITEM = 7
 
 
-class Similarity(torch.nn.Module):
-    """Picture to cosine, from the checkpoint's tensors; what the library takes for a classifier."""
-
-    def __init__(self, encoder, checkpoint):
-        super().__init__()
-        self.encoder = encoder
-        modality = checkpoint.modalities["image"]
-        self.weight, self.bias = modality.projection_weight, modality.projection_bias
-        self.item = checkpoint.item_embeddings[ITEM]
-
-    def forward(self, pixels):
-        z = self.encoder.encode_image(pixels) @ self.weight.T + self.bias
-        return (z @ self.item / (z.norm(dim=-1) * self.item.norm()))[:, None]
-
-
-def patches(tokens):
-    """A class token and a square of patches, as feature maps."""
-    side = int((tokens.shape[1] - 1) ** 0.5)
-    return tokens[:, 1:].permute(0, 2, 1).reshape(len(tokens), -1, side, side)
-
-
 def run(kind, encoder, checkpoint, path, pixels):
     """The map before its scaling, the activation and its gradient, by the library end to end."""
     cam = kind(
-        Similarity(encoder, checkpoint),
+        Similarity(encoder, checkpoint, ITEM),
         [encoder.vision.get_submodule(path)],
-        reshape_transform=patches if hasattr(encoder.vision, "transformer") else None,
+        reshape_transform=token_maps if hasattr(encoder.vision, "transformer") else None,
     )
     raw, make = [], cam.get_cam_image
     cam.get_cam_image = lambda *a, **o: raw.append(make(*a, **o)) or raw[-1]

@@ -8,6 +8,7 @@ import torch
 from pytorch_grad_cam import ScoreCAM
 from pytorch_grad_cam.activations_and_gradients import ActivationsAndGradients
 from scipy.special import softmax
+from similarity import Similarity, token_maps
 from zoo import make_checkpoint
 
 from becam.attribution.methods import create_method
@@ -17,32 +18,12 @@ from becam.attribution.view import Engine
 ITEM = 7
 
 
-class Similarity(torch.nn.Module):
-    """Picture to cosine, from the checkpoint's tensors."""
-
-    def __init__(self, encoder, checkpoint, item=ITEM):
-        super().__init__()
-        self.encoder = encoder
-        modality = checkpoint.modalities["image"]
-        self.weight, self.bias = modality.projection_weight, modality.projection_bias
-        self.item = checkpoint.item_embeddings[item]
-
-    def forward(self, pixels):
-        z = self.encoder.encode_image(pixels) @ self.weight.T + self.bias
-        return (z @ self.item / (z.norm(dim=-1) * self.item.norm()))[:, None]
-
-
-def patches(tokens):
-    side = int((tokens.shape[1] - 1) ** 0.5)
-    return tokens[:, 1:].permute(0, 2, 1).reshape(len(tokens), -1, side, side)
-
-
 @pytest.fixture(params=["open_clip-vit", "open_clip-resnet"])
 def case(request, load, picture):
     encoder = load(request.param)
     checkpoint = make_checkpoint(encoder)
     view = Engine(encoder, encoder.target_layer()).view(picture)
-    reshape = patches if "vit" in request.param else None
+    reshape = token_maps if "vit" in request.param else None
     return encoder, checkpoint, view, reshape
 
 
@@ -53,7 +34,7 @@ def test_score_cam_equals_the_librarys(case, monkeypatch):
         torch.nn, "UpsamplingBilinear2d", lambda size: torch.nn.Upsample(size, mode="bilinear")
     )
     cam = ScoreCAM(
-        Similarity(encoder, checkpoint),
+        Similarity(encoder, checkpoint, ITEM),
         [encoder.vision.get_submodule(view.engine.layer.path)],
         reshape_transform=reshape,
     )
@@ -79,7 +60,7 @@ def test_score_cam_equals_the_librarys(case, monkeypatch):
 @pytest.mark.parametrize("ranking", ["absolute", "signed"])
 def test_gscore_cam_equals_a_naive_loop(case, ranking):
     encoder, checkpoint, view, reshape = case
-    model = Similarity(encoder, checkpoint)
+    model = Similarity(encoder, checkpoint, ITEM)
     hooks = ActivationsAndGradients(
         model, [encoder.vision.get_submodule(view.engine.layer.path)], reshape
     )

@@ -22,7 +22,6 @@ from becam.evaluation.aims import ClassNames, NearestItem, OwnItem, prompt
 from becam.evaluation.annotations import read_annotations
 from becam.evaluation.audit import audit
 from becam.evaluation.auditor import Auditor, Plan, Truth
-from becam.evaluation.columns import columns_of, engines_of
 from becam.evaluation.faithfulness import Protocol, faithfulness
 from becam.evaluation.localisation import energy, pointing_game
 from becam.evaluation.scores import on_pictures, rank_score, similarity_score
@@ -76,7 +75,7 @@ def subject(photos):
 
 def audited(explainer, plan, subject, aiming=None):
     return pl.DataFrame(
-        Auditor(explainer, aiming or OwnItem(), plan, [subject.path]).rows(subject),
+        Auditor(explainer, aiming or OwnItem(), plan).rows(subject),
         infer_schema_length=None,
     )
 
@@ -84,7 +83,7 @@ def audited(explainer, plan, subject, aiming=None):
 def test_every_row_is_there(explainer, truth, subject):
     plan = Plan({"a": BeCAM(), "b": BeCAM("centered")}, truth=truth, protocol=PROTOCOL, stages=2)
     found = audited(explainer, plan, subject)
-    labels = [column.label for column in columns_of(explainer)]
+    labels = [column.label for column in explainer.columns]
     assert len(labels) == 3
     assert found["checkpoint"].unique(maintain_order=True).to_list() == labels
     assert set(found["method"]) == {"a", "b", "random", "gaussian", "activation"}
@@ -119,12 +118,12 @@ def test_values_are_those_of_the_measures(explainer, truth, subject):
     plan = Plan({"becam": BeCAM()}, ("faithfulness", "localisation"), truth, PROTOCOL)
     found = audited(explainer, plan, subject)
     plain = Explainer(
-        [c.checkpoint for c in columns_of(explainer)][1:], no_adapter=True, randomise=False
+        [c.checkpoint for c in explainer.columns][1:], no_adapter=True, randomise=False
     )
     views = plain.encode(subject.path)
     (view,) = views.values()
     mask = truth.annotations["0001"].mask({"square"})
-    for heatmap, column in zip(plain.score(views, ITEM), columns_of(explainer), strict=True):
+    for heatmap, column in zip(plain.score(views, ITEM), explainer.columns, strict=True):
         own = {
             row["measure"]: row["value"]
             for row in found.iter_rows(named=True)
@@ -153,7 +152,7 @@ def test_values_are_those_of_the_measures(explainer, truth, subject):
 
 
 def test_equal_maps_are_encoded_once(explainer, subject, monkeypatch):
-    (engine,) = engines_of(explainer).values()
+    (engine,) = explainer.engines.values()
     calls = []
     original = engine.fast.encode_image
     monkeypatch.setattr(engine.fast, "encode_image", lambda x: calls.append(len(x)) or original(x))
@@ -212,7 +211,7 @@ def test_nearest_item_against_a_loop(encoder, photos):
 def test_class_names_as_a_text(explainer, encoder, truth, photos, subject):
     assert prompt({"square", "border"}) == "a photo of border, square"
     annotation = truth.annotations["0001"]
-    (column, *_), (engine,) = columns_of(explainer), engines_of(explainer).values()
+    (column, *_), (engine,) = explainer.columns, explainer.engines.values()
     view = engine.view(Image.open(subject.path))
     named = ClassNames({"square"}, {"border"})(column, view, subject, annotation)
     text = encoder.encode_text(["a photo of square"])[0]

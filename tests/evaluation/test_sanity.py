@@ -13,6 +13,7 @@ from zoo import ENCODERS, make_checkpoint
 
 from becam.attribution.methods import BeCAM
 from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.randomise import noise_pictures
 from becam.attribution.target import item_target, text_target
 from becam.attribution.view import Engine
 from becam.evaluation.cascade import cascade, shuffled_head, weights_from_the_output
@@ -39,7 +40,7 @@ def in_depth(names, *parts):
 
 
 def test_order_of_weights_is_that_of_the_layers(load, pixels):
-    names = weights_from_the_output(load("open_clip-vit"), pixels("open_clip-vit"))
+    names = weights_from_the_output(load("open_clip-vit"))
     assert in_depth(
         names,
         *("visual.proj", "visual.ln_post", "visual.transformer.resblocks.2"),
@@ -47,7 +48,7 @@ def test_order_of_weights_is_that_of_the_layers(load, pixels):
         *("visual.ln_pre", "visual.conv1"),
     )
     assert not any("token_embedding" in name or "text" in name for name in names)
-    names = weights_from_the_output(load("timm-cnn"), pixels("timm-cnn"))
+    names = weights_from_the_output(load("timm-cnn"))
     assert in_depth(names, "conv_head", "blocks.6", "blocks.3", "blocks.0", "conv_stem")
 
 
@@ -59,9 +60,9 @@ def test_cascade_shuffles_from_the_output_and_leaves_the_encoder(load, pixels, n
     norms = {id(m) for m in encoder.modules() if isinstance(m, _BatchNorm)}
     with torch.inference_mode():
         feature = encoder.encode_image(pictures)
-    order = weights_from_the_output(encoder, pictures)
+    order = weights_from_the_output(encoder)
     assert len(set(order)) == len(order)
-    stages = cascade(encoder, pictures, stages=3)
+    stages = cascade(encoder, stages=3)
     for number, stage in enumerate(stages, start=1):
         chosen = set(order[: round(len(order) * number / 3)])
         for key, value in stage.named_parameters():
@@ -83,18 +84,18 @@ def test_cascade_shuffles_from_the_output_and_leaves_the_encoder(load, pixels, n
     for key, value in encoder.state_dict().items():
         assert torch.equal(value, before[key])
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
-    again = cascade(encoder, pictures, stages=3)[-1].state_dict()
+    again = cascade(encoder, stages=3)[-1].state_dict()
     assert all(torch.equal(value, again[key]) for key, value in stages[-1].state_dict().items())
 
 
-def test_shuffled_norms_are_measured_on_the_pictures(load, pixels):
+def test_shuffled_norms_are_measured_anew(load):
     """Their statistics are those of what reaches them now."""
-    (stage,) = cascade(load("timm-cnn"), pixels("timm-cnn"), stages=1)
+    (stage,) = cascade(load("timm-cnn"), stages=1)
     norm = stage.vision.bn1
     seen = []
     handle = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.inference_mode():
-        stage.encode_image(pixels("timm-cnn"))
+        stage.encode_image(noise_pictures(stage))
     handle.remove()
     assert torch.allclose(norm.running_mean, seen[0].mean(dim=(0, 2, 3)), atol=1e-5)
     assert torch.allclose(norm.running_var, seen[0].var(dim=(0, 2, 3)), rtol=1e-3)
@@ -129,11 +130,11 @@ class Planted(Method):
 
 
 @pytest.fixture(scope="module")
-def staged(load, picture, pixels):
+def staged(load, picture):
     encoder = load("open_clip-vit")
     engine = Engine(encoder, encoder.target_layer())
     view = engine.view(picture)
-    engines = randomised_engines(engine, pixels("open_clip-vit"), stages=2)
+    engines = randomised_engines(engine, stages=2)
     return view, randomised_views(engines, view), blank_view(view)
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from becam.errors import BecamError
-from becam.experiments.significance import holm, over_seeds, over_users, paired_t_test
+from becam.experiments.significance import over_seeds, over_users, paired_t_test
+from becam.holm import holm
 from becam.training.ranking import UserMetrics
 
 METRIC = "recall@20"

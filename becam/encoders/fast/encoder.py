@@ -45,7 +45,7 @@ class FastEncoder:
         except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             agrees = False
         if not agrees:
-            self._encoder, self.stem = structural_copy(encoder), None
+            self._encoder, self.stem = structural_copy(encoder).eval(), None
         if dtype is not torch.float32:
             _keep_weights_in(self._encoder.vision, dtype)
 
