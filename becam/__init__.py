@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from becam.attribution import Explainer, Heatmap, explain
+    from becam.attribution import Explainer, Heatmap, WordWeights, explain, explain_words
     from becam.checkpoint import Checkpoint
     from becam.data.dataset import Dataset
     from becam.encoders import load_encoder
@@ -25,7 +25,9 @@ _HOMES = {
     "Dataset": "becam.data.dataset",
     "Explainer": "becam.attribution",
     "Heatmap": "becam.attribution",
+    "WordWeights": "becam.attribution",
     "explain": "becam.attribution",
+    "explain_words": "becam.attribution",
     "extract_features": "becam.encoders.extraction",
     "load_encoder": "becam.encoders",
     "read_image": "becam.images",
@@ -38,7 +40,9 @@ __all__ = [
     "Dataset",
     "Explainer",
     "Heatmap",
+    "WordWeights",
     "explain",
+    "explain_words",
     "extract_features",
     "load_encoder",
     "read_image",

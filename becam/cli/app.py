@@ -26,6 +26,7 @@ from becam.cli.search import search
 from becam.cli.sweep import sweep
 from becam.cli.table import table
 from becam.cli.train import train
+from becam.cli.words import words
 from becam.errors import BecamError, BecamWarning
 
 app = typer.Typer(
@@ -54,6 +55,7 @@ for command in (
     experiment,
     table,
     explain,
+    words,
     audit,
     methods,
 ):

@@ -1,0 +1,70 @@
+"""The expensive half of weighing words: a text's words through one encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from becam.attribution.written import WrittenText
+from becam.encoders.recorded import EncodeText
+from becam.errors import BecamError
+
+_ROUNDING = 1e-5
+"""Features that differ by less than this, relative to their length, are of the same input."""
+
+
+@dataclass(frozen=True)
+class WordFeatures:
+    """A text under the masks of its words; it depends on text and encoder alone.
+
+    Attributes:
+        text: the text.
+        read: how many words the encoder reads, r; it may cut a long text, or know none of the
+            last words.
+        blank: feature (d_m,) of the empty text.
+        whole: feature (d_m,) of the text.
+        alone: features (r, d_m) of each word alone.
+        without: features (r, d_m) of the text without each word.
+    """
+
+    text: WrittenText
+    read: int
+    blank: Tensor
+    whole: Tensor
+    alone: Tensor
+    without: Tensor
+
+
+def encode_words(text: WrittenText, encode: EncodeText, *, batch_size: int = 64) -> WordFeatures:
+    """Encode a text, its beginnings, each word alone and the text without it: about 3n texts.
+
+    The beginnings tell how far the encoder reads: it says the same of all that are longer. What
+    it never reads is left out of every mask, or it would move up where a word was taken out.
+
+    Raises:
+        BecamError: the encoder says the same of the text as of none, or what is not finite.
+    """
+
+    def features(texts: list[str]) -> Tensor:
+        batches = [texts[i : i + batch_size] for i in range(0, len(texts), batch_size)]
+        encoded = torch.cat([encode(batch) for batch in batches]).float().cpu()
+        if not bool(encoded.isfinite().all()):
+            raise BecamError("The encoder's features of this text are not finite; check its file.")
+        return encoded
+
+    n = len(text.words)
+    beginnings = features([*(text.left(range(k)) for k in range(n)), str(text)])
+    whole = beginnings[-1]
+    differs = (beginnings - whole).norm(dim=-1) > _ROUNDING * beginnings.norm(dim=-1).max()
+    read = int(differs.nonzero().max()) + 1 if differs.any() else 0
+    if read == 0:
+        raise BecamError(
+            "The encoder says the same of this text as of none, so it knows no word of it; give "
+            "another text."
+        )
+    alone = [text.left({k}) for k in range(read)]
+    without = [text.left(set(range(read)) - {k}) for k in range(read)]
+    masked = features([*alone, *without])
+    return WordFeatures(text, read, beginnings[0], whole, masked[:read], masked[read:])
