@@ -42,6 +42,21 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
+def resolve_batch_size(asked: int | None, device: torch.device) -> int:
+    """Pictures per forward pass of an encoder: those asked for, or what suits the device.
+
+    A CPU gains nothing from more than a few, and they take memory; a GPU wants many.
+
+    Raises:
+        BecamError: fewer than one.
+    """
+    if asked is None:
+        return 256 if device.type == "cuda" else 16
+    if asked < 1:
+        raise BecamError("--batch-size must be at least 1.")
+    return asked
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Autocast to ``dtype``, or nothing at all for float32."""
     if dtype is torch.float32:

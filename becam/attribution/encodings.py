@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from becam.attribution.inputs import Encode
+from becam.devices import kept_heap
 from becam.errors import BecamError
 from becam.progress import bar
 
@@ -28,9 +29,12 @@ def encode_masks(
         BecamError: features that are not finite.
     """
     found = []
-    with bar(
-        desc=progress or "", total=len(coefficients), unit="mask", disable=progress is None
-    ) as done:
+    with (
+        bar(
+            desc=progress or "", total=len(coefficients), unit="mask", disable=progress is None
+        ) as done,
+        kept_heap(),
+    ):
         for chunk in torch.split(coefficients, batch_size):
             found.append(encode(chunk).cpu())
             done.update(len(chunk))

@@ -24,9 +24,9 @@ from becam.attribution.target import (
     text_target,
     user_target,
 )
-from becam.attribution.view import DEFAULT_BATCH_SIZE, Engine, Settings, View
+from becam.attribution.view import Engine, Settings, View
 from becam.checkpoint import Checkpoint
-from becam.devices import resolve_device, resolve_precision
+from becam.devices import resolve_batch_size, resolve_device, resolve_precision
 from becam.encoders import load_encoder, load_recorded
 from becam.encoders.base import Encoder
 from becam.encoders.spec import EncoderRecord
@@ -77,7 +77,7 @@ class Explainer:
             ``{"weighting": "centered"}``.
         randomise: also make the map with shuffled encoder weights, a control that doubles the
             time.
-        batch_size: masked pictures per forward pass.
+        batch_size: masked pictures per forward pass; by default what suits the device.
         device: ``auto``, ``cpu``, ``cuda``.
         precision: the encoder's arithmetic: ``float32``, ``bfloat16``, ``auto``. Cosines are
             always float32.
@@ -105,7 +105,7 @@ class Explainer:
         method: Method | str = BeCAM.name,
         method_options: Mapping[str, Any] | None = None,
         randomise: bool = True,
-        batch_size: int = DEFAULT_BATCH_SIZE,
+        batch_size: int | None = None,
         device: str = "auto",
         precision: str = "float32",
         progress: bool = False,
@@ -118,7 +118,7 @@ class Explainer:
         self.randomise = randomise
         self.settings = Settings(
             masking=masking,
-            batch_size=batch_size,
+            batch_size=resolve_batch_size(batch_size, resolve_device(device)),
             dtype=resolve_precision(precision, resolve_device(device)),
             progress=progress,
         )

@@ -19,9 +19,6 @@ from becam.attribution.randomise import shuffled
 from becam.encoders.base import Encoder, TargetLayer
 from becam.encoders.fast import FastEncoder
 from becam.encoders.preprocessing import Geometry
-from becam.errors import BecamError
-
-DEFAULT_BATCH_SIZE = 32
 
 _Computed = TypeVar("_Computed")
 
@@ -36,20 +33,13 @@ class Settings:
         dtype: of the masked pictures' products; similarities are float32.
         seed: of whatever a method draws.
         progress: show progress bars on stderr.
-
-    Raises:
-        BecamError: a batch size below one.
     """
 
     masking: Masking = "mean"
-    batch_size: int = DEFAULT_BATCH_SIZE
+    batch_size: int = 16
     dtype: torch.dtype = torch.float32
     seed: int = 0
     progress: bool = False
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise BecamError("--batch-size must be at least 1.")
 
 
 @dataclass(frozen=True)

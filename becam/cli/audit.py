@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.options import (
-    BatchSizeOption,
     CheckpointEncoderOption,
     CheckpointWeightsOption,
     DeviceOption,
+    MaskBatchSizeOption,
     MaskingOption,
     NoAdapterOption,
     OverwriteOption,
@@ -142,7 +142,7 @@ def audit(
     target_layer: TargetLayerOption = None,
     encoder: CheckpointEncoderOption = None,
     weights: CheckpointWeightsOption = None,
-    batch_size: BatchSizeOption = 32,
+    batch_size: MaskBatchSizeOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from becam.cli.options import (
-    BatchSizeOption,
     CheckpointEncoderOption,
     CheckpointWeightsOption,
     DeviceOption,
+    MaskBatchSizeOption,
     MaskingOption,
     NoAdapterOption,
     PrecisionOption,
@@ -94,7 +94,7 @@ def explain(
             help="Hold the map against one from a shuffled encoder; doubles the time.",
         ),
     ] = True,
-    batch_size: BatchSizeOption = 32,
+    batch_size: MaskBatchSizeOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:

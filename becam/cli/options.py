@@ -18,6 +18,14 @@ DeviceOption = Annotated[
 BatchSizeOption = Annotated[
     int, typer.Option("--batch-size", min=1, help="Pictures per forward pass of the encoder.")
 ]
+MaskBatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Masked pictures per forward pass of the encoder. Default: 16 on a CPU, 256 on a GPU.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that is already there.")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from open_clip.modified_resnet import AttentionPool2d
 from zoo import ENCODERS, FAMILIES
 
 from becam.encoders.fast import FastEncoder, attention, folding
-from becam.encoders.fast.attention import FusedAttention, OpenClipPooledBlock, TimmPooledBlock
+from becam.encoders.fast.attention import (
+    FirstTokenPooling,
+    FusedAttention,
+    OpenClipPooledBlock,
+    TimmPooledBlock,
+)
 
 ALL = (*ENCODERS, *FAMILIES)
 # Which of them cut the picture into patches by one convolution, and how their last block is read.
@@ -85,6 +91,9 @@ def test_speedups_are_in_place_where_they_belong(name, load_any):
     assert (fast.stem is not None) == (name in FIRST_TOKEN + OTHER_TRANSFORMERS)
     pooled = kinds(vision, (OpenClipPooledBlock, TimmPooledBlock))
     assert len(pooled) == (name in FIRST_TOKEN)
+    attention_pools = kinds(encoder.vision, AttentionPool2d)
+    assert bool(attention_pools) == (name in ("open_clip-resnet", "becam-resnet"))
+    assert len(kinds(vision, FirstTokenPooling)) == len(attention_pools)
     blocks = getattr(getattr(encoder.vision, "transformer", None), "resblocks", ())
     assert len(kinds(vision, FusedAttention)) == (len(blocks) if name in MULTIHEAD else 0)
     assert bool(kinds(encoder.vision, torch.nn.BatchNorm2d)) == (name in BATCH_NORMS)
@@ -136,6 +145,7 @@ def wrong(original, by):
         ("open_clip-vit", attention.FusedAttention, "pooled"),
         ("open_clip-vit-avg", attention.FusedAttention, "_attend"),
         ("timm-vit", attention.TimmPooledBlock, "_attention"),
+        ("open_clip-resnet", attention.FirstTokenPooling, "forward"),
     ],
 )
 def test_a_copy_that_disagrees_is_not_used(name, where, what, by, load_any, monkeypatch):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+from open_clip.modified_resnet import AttentionPool2d
 from open_clip.transformer import ResidualAttentionBlock
 from timm.models.vision_transformer import Attention, Block, VisionTransformer
 from torch import Tensor, nn
@@ -48,17 +51,73 @@ class FusedAttention(nn.Module):
 
     def pooled(self, tokens: Tensor) -> Tensor:
         """The same for the first token alone: (B, L, D) to (B, 1, D)."""
-        width = tokens.shape[-1]
-        weight, bias = self.in_proj.weight, self.in_proj.bias
-        first = functional.linear(tokens[:, :1], weight[:width], _part(bias, 0, width))
-        k, v = functional.linear(tokens, weight[width:], _part(bias, width, None)).chunk(2, dim=-1)
-        return self._attend(first, k, v)
+        parts = _thirds(self.in_proj.weight, self.in_proj.bias)
+        projected: Tensor = self.out_proj(first_token_attention(tokens, *parts, self.heads))
+        return projected[:, None]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = (_by_head(part, self.heads) for part in (q, k, v))
         mixed = functional.scaled_dot_product_attention(q, k, v)
         projected: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return projected
+
+
+class FirstTokenPooling(nn.Module):
+    """open_clip's ``AttentionPool2d``, whose mean token alone is read.
+
+    Args:
+        pool: its weights are shared.
+    """
+
+    def __init__(self, pool: AttentionPool2d) -> None:
+        super().__init__()
+        self.q_proj, self.k_proj, self.v_proj = pool.q_proj, pool.k_proj, pool.v_proj
+        self.c_proj = pool.c_proj
+        self.positional_embedding = pool.positional_embedding
+        self.heads = pool.num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps (B, D, h, w) to (B, d_m)."""
+        patches = x.flatten(2).transpose(1, 2)
+        tokens = torch.cat([patches.mean(dim=1, keepdim=True), patches], dim=1)
+        tokens = tokens + self.positional_embedding.to(tokens.dtype)
+        parts = self.q_proj, self.k_proj, self.v_proj
+        weights, biases = [part.weight for part in parts], [part.bias for part in parts]
+        pooled: Tensor = self.c_proj(first_token_attention(tokens, weights, biases, self.heads))
+        return pooled
+
+
+def first_token_attention(
+    tokens: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None], heads: int
+) -> Tensor:
+    """Self-attention of the first token alone, before its output projection: (B, L, D) to (B, D).
+
+    No key or value is ever made. A query times the keys' weights meets the tokens themselves, and
+    the values' weights meet the mixture of tokens: a few products a picture in place of two a
+    token. The keys' bias adds the same to all scores, which softmax does not see.
+
+    Args:
+        tokens: all of them.
+        weights, biases: of q, k and v; weights (D, D), biases (D,) or None.
+        heads: how many.
+    """
+    (to_query, to_key, to_value), (query_bias, _, value_bias) = weights, biases
+    q = functional.linear(tokens[:, 0], to_query, query_bias)
+    by_head = q.reshape(len(q), heads, -1).transpose(0, 1)  # (heads, B, D / heads)
+    reach = torch.bmm(by_head, _split(to_key, heads))  # (heads, B, D)
+    plain = tokens.float()
+    with torch.autocast(tokens.device.type, enabled=False):  # scores are as in fused attention
+        scores = torch.bmm(reach.transpose(0, 1).float(), plain.mT)
+        shares = (scores * (q.shape[-1] // heads) ** -0.5).softmax(dim=-1)
+        mixed = torch.bmm(shares, plain)  # (B, heads, D)
+    values = torch.bmm(mixed.transpose(0, 1).to(tokens.dtype), _split(to_value, heads).mT)
+    found = values.transpose(0, 1).flatten(1)
+    return found if value_bias is None else found + value_bias
+
+
+def _split(weight: Tensor, heads: int) -> Tensor:
+    """(D, D) to (heads, D / heads, D)."""
+    return weight.reshape(heads, -1, weight.shape[1])
 
 
 class OpenClipPooledBlock(nn.Module):
@@ -101,14 +160,18 @@ class TimmPooledBlock(nn.Module):
     def _attention(self, x: Tensor) -> Tensor:
         attention = self.block.attn
         heads = attention.num_heads
-        weight, bias = attention.qkv.weight, attention.qkv.bias
-        width = len(weight) // 3
-        first = functional.linear(x[:, :1], weight[:width], _part(bias, 0, width))
-        k, v = functional.linear(x, weight[width:], _part(bias, width, None)).chunk(2, dim=-1)
-        q, k, v = (_by_head(part, heads) for part in (first, k, v))
-        mixed = functional.scaled_dot_product_attention(attention.q_norm(q), attention.k_norm(k), v)
-        mixed = getattr(attention, "norm", nn.Identity())(mixed.transpose(1, 2).flatten(2))
-        out: Tensor = attention.proj(mixed)
+        weights, biases = _thirds(attention.qkv.weight, attention.qkv.bias)
+        if all(isinstance(norm, nn.Identity) for norm in (attention.q_norm, attention.k_norm)):
+            mixed = first_token_attention(x, weights, biases, heads)[:, None]
+        else:
+            parts = (
+                functional.linear(tokens, weight, bias)
+                for tokens, weight, bias in zip((x[:, :1], x, x), weights, biases, strict=True)
+            )
+            q, k, v = (_by_head(part, heads) for part in parts)
+            q, k = attention.q_norm(q), attention.k_norm(k)
+            mixed = functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        out: Tensor = attention.proj(getattr(attention, "norm", nn.Identity())(mixed))
         return out
 
 
@@ -117,8 +180,11 @@ def _by_head(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
-def _part(bias: Tensor | None, start: int, stop: int | None) -> Tensor | None:
-    return None if bias is None else bias[start:stop]
+def _thirds(
+    weight: Tensor, bias: Tensor | None
+) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+    """Weights and biases of q, k and v."""
+    return weight.chunk(3), (None,) * 3 if bias is None else bias.chunk(3)
 
 
 def openclip_first_token_block(vision: Any) -> FirstTokenBlock | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+from open_clip.modified_resnet import AttentionPool2d
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
 from becam.devices import autocast
 from becam.encoders.base import Encoder, PatchStem
-from becam.encoders.fast.attention import FusedAttention
+from becam.encoders.fast.attention import FirstTokenPooling, FusedAttention
 from becam.encoders.fast.copying import replace, structural_copy
 from becam.encoders.fast.folding import fold_batch_norms
 
@@ -19,9 +20,10 @@ class FastEncoder:
     """A frozen encoder altered for speed; the encoder itself stays as it is.
 
     Batch norms are folded into their convolutions; attention runs fused; where the feature is a
-    transformer's first token, the last block computes that token alone; and a transformer can be
-    entered after its patches. All of it is exact up to rounding, which is checked once: where a
-    model of an unforeseen build disagrees or breaks, it runs unaltered.
+    transformer's first token, the last block (or the pooling of a CLIP ResNet) computes that token
+    alone; and a transformer can be entered after its patches. All of it is exact up to rounding,
+    which is checked once: where a model of an unforeseen build disagrees or breaks, it runs
+    unaltered.
 
     Args:
         encoder: any encoder, on its device.
@@ -80,6 +82,9 @@ def _altered(encoder: Encoder, stem: PatchStem | None, pixels: Tensor) -> Encode
     for block in blocks:
         if FusedAttention.fits(block.attn):
             block.attn = FusedAttention(block.attn)
+    for path, pool in list(twin.vision.named_modules()):
+        if type(pool) is AttentionPool2d:
+            replace(twin.vision, path, FirstTokenPooling(pool))
     pooled = encoder.first_token_block()
     if pooled is not None:
         replace(twin.vision, pooled.path, pooled.stand_in(twin.vision.get_submodule(pooled.path)))
