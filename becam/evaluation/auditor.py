@@ -197,6 +197,8 @@ class Auditor:
             values |= {"iou": best_iou(shown, product), "pr_auc": average_precision(shown, product)}
         if truth.distractors:
             values["drift"] = energy(shown, distractors & ~product)
+        for name in sorted(truth.distractors) if len(truth.distractors) > 1 else ():
+            values[f"drift_{name}"] = energy(shown, annotation.mask({name}) & ~product)
         if annotation.labels is not None:
             values["omission"] = omission(shown, product)
         yield from _rows(row, "localisation", values)

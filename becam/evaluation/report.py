@@ -10,9 +10,17 @@ import numpy as np
 import polars as pl
 
 from becam.evaluation.measures import GROUPS, higher_is_better
-from becam.evaluation.summary import Cell, Comparison, cells, comparisons
+from becam.evaluation.summary import (
+    Cell,
+    Comparison,
+    between_checkpoints,
+    cells,
+    comparisons,
+)
 
 LEVEL = 0.05
+
+_DIFFERENCES = "Mean difference (corrected p)."
 
 BETTER_THAN_ALL, WORSE_THAN_ONE = "*", "†"
 
@@ -48,11 +56,13 @@ class Report:
     Attributes:
         cells: means.
         comparisons: of the methods with the floors.
+        adapted: of the checkpoints with the first.
         floors: names of the rows that are floors.
     """
 
     cells: list[Cell]
     comparisons: list[Comparison]
+    adapted: list[Comparison]
     floors: list[str]
 
     def tables(self) -> list[Table]:
@@ -63,18 +73,26 @@ class Report:
         """Differences from each floor with corrected p values, likewise."""
         return self._each(self._differences)
 
+    def between_checkpoints(self) -> list[Table]:
+        """Differences of every checkpoint from the first, a table for each group of measures."""
+        made = [self._from_the_first(group) for group in GROUPS]
+        return [table for table in made if table is not None]
+
     def to_markdown(self) -> str:
         """All tables in GitHub's Markdown."""
         parts = ["# Audit", _escaped(LEGEND)]
         parts += [_markdown(table) for table in self.tables()]
         differences = [_markdown(table) for table in self.differences()]
         if differences:
-            parts += ["# Against the floors", "Mean difference (corrected p)."]
+            parts += ["# Against the floors", _DIFFERENCES]
+        between = [_markdown(table) for table in self.between_checkpoints()]
+        if between:
+            differences += ["# Between the checkpoints", _DIFFERENCES, *between]
         return "\n\n".join([*parts, *differences]) + "\n"
 
     @cached_property
     def _by_cell(self) -> dict[tuple[str, str, str, str], Comparison]:
-        return {(t.checkpoint, t.method, t.measure, t.floor): t for t in self.comparisons}
+        return {(t.checkpoint, t.method, t.measure, t.against): t for t in self.comparisons}
 
     def _each(self, make: Callable[[str, str], Table | None]) -> list[Table]:
         made = [
@@ -127,7 +145,7 @@ class Report:
         chosen = [t for t in self.comparisons if (t.group, t.checkpoint) == (group, checkpoint)]
         if not chosen:
             return None
-        found = {(test.method, test.measure, test.floor): test for test in chosen}
+        found = {(test.method, test.measure, test.against): test for test in chosen}
         lines = [
             [method, _heading(measure)]
             + [_difference(found.get((method, measure, floor))) for floor in self.floors]
@@ -135,10 +153,30 @@ class Report:
         ]
         return Table(f"{checkpoint}: {group}", ["method", "measure", *self.floors], lines)
 
+    def _from_the_first(self, group: str) -> Table | None:
+        chosen = [test for test in self.adapted if test.group == group]
+        if not chosen:
+            return None
+        found = {(test.method, test.measure, test.checkpoint): test for test in chosen}
+        checkpoints = list(dict.fromkeys(test.checkpoint for test in chosen))
+        lines = [
+            [method, _heading(measure)]
+            + [_difference(found.get((method, measure, name))) for name in checkpoints]
+            for method, measure in dict.fromkeys((test.method, test.measure) for test in chosen)
+        ]
+        return Table(
+            f"Less {chosen[0].against}: {group}", ["method", "measure", *checkpoints], lines
+        )
+
 
 def report(values: pl.DataFrame, floors: Sequence[str], *, seed: int = 0) -> Report:
     """Sum up single values (``becam.evaluation.summary.ROW``)."""
-    return Report(cells(values, seed=seed), comparisons(values, floors), list(floors))
+    return Report(
+        cells(values, seed=seed),
+        comparisons(values, floors),
+        between_checkpoints(values, floors),
+        list(floors),
+    )
 
 
 def _number(value: float) -> str:

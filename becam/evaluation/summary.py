@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -36,6 +37,15 @@ ROW = pl.Schema(
 _CELL = ("checkpoint", "method", "group", "measure")
 
 
+class Key(NamedTuple):
+    """What a mean is of."""
+
+    checkpoint: str
+    method: str
+    group: str
+    measure: str
+
+
 @dataclass(frozen=True)
 class Cell:
     """A mean over pictures.
@@ -59,19 +69,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against a floor on the same pictures.
+    """A method against a floor, or against itself under another checkpoint, on the same pictures.
 
     Attributes:
-        checkpoint, method, floor, group, measure: of what.
+        checkpoint, method, group, measure: of what.
+        against: the floor, or the other checkpoint.
         n: pictures that both have a value for.
-        difference: method minus floor, the mean.
+        difference: the mean; positive where the other has less.
         p: of Wilcoxon's signed-rank test; None where nothing can be said.
         p_holm: the same, corrected over all tests of the group.
     """
 
     checkpoint: str
     method: str
-    floor: str
+    against: str
     group: str
     measure: str
     n: int
@@ -111,23 +122,54 @@ def cells(rows: pl.DataFrame, *, seed: int = 0) -> list[Cell]:
 
 def comparisons(rows: pl.DataFrame, floors: Collection[str]) -> list[Comparison]:
     """Every other method against every floor, in each measure that both have."""
-    values = {
-        tuple(map(str, key)): dict(zip(group["picture"], group["value"], strict=True))
+    values = _by_picture(rows)
+    found = []
+    for key, own in values.items():
+        for floor in floors if key.method not in floors else ():
+            other = values.get(key._replace(method=floor), {})
+            found += _compared(key, floor, own, other)
+    return _corrected(found)
+
+
+def between_checkpoints(rows: pl.DataFrame, floors: Collection[str]) -> list[Comparison]:
+    """Every checkpoint against the first, in each method and measure that both have.
+
+    Floors are left out: their maps know nothing of a checkpoint.
+    """
+    values = _by_picture(rows)
+    first = next(iter(values)).checkpoint if values else ""
+    found = []
+    for key, own in values.items():
+        if key.checkpoint != first and key.method not in floors:
+            other = values.get(key._replace(checkpoint=first), {})
+            found += _compared(key, first, own, other)
+    return _corrected(found)
+
+
+def _by_picture(rows: pl.DataFrame) -> dict[Key, dict[str, float | None]]:
+    return {
+        Key(*map(str, key)): dict(zip(group["picture"], group["value"], strict=True))
         for key, group in rows.group_by(_CELL, maintain_order=True)
     }
-    found = []
-    for (checkpoint, method, group, measure), own in values.items():
-        for floor in floors if method not in floors else ():
-            other = values.get((checkpoint, floor, group, measure), {})
-            both = [(own[picture], other[picture]) for picture in own if picture in other]
-            pairs = np.array(both, dtype=np.float64).reshape(-1, 2)
-            pairs = pairs[np.isfinite(pairs).all(axis=1)]
-            if len(pairs):
-                mean = float((pairs[:, 0] - pairs[:, 1]).mean())
-                p = signed_rank_test(pairs[:, 0], pairs[:, 1])
-                found.append(
-                    Comparison(checkpoint, method, floor, group, measure, len(pairs), mean, p)
-                )
+
+
+def _compared(
+    key: Key, against: str, own: Mapping[str, float | None], other: Mapping[str, float | None]
+) -> list[Comparison]:
+    """One comparison, or none where there is no picture in common."""
+    both = [(own[picture], other[picture]) for picture in own if picture in other]
+    pairs = np.array(both, dtype=np.float64).reshape(-1, 2)
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    if not len(pairs):
+        return []
+    mean = float((pairs[:, 0] - pairs[:, 1]).mean())
+    p = signed_rank_test(pairs[:, 0], pairs[:, 1])
+    return [
+        Comparison(key.checkpoint, key.method, against, key.group, key.measure, len(pairs), mean, p)
+    ]
+
+
+def _corrected(found: list[Comparison]) -> list[Comparison]:
     for group in {each.group for each in found}:
         places = [place for place, each in enumerate(found) if each.group == group]
         for place, p in zip(places, holm([found[place].p for place in places]), strict=True):

@@ -321,6 +321,18 @@ def test_localisation_needs_truth(explainer, photos, tmp_path):
     assert not (tmp_path / "audit.json").exists()
 
 
+def test_drift_is_said_of_every_distractor(explainer, truth, subject):
+    two = Truth(truth.annotations, frozenset({"square"}), frozenset({"border", "ground"}))
+    plan = Plan({}, ("localisation",), two)
+    found = audited(explainer, plan, subject)
+    for _, cell in found.group_by("checkpoint", "method"):
+        value = dict(zip(cell["measure"], cell["value"], strict=True))
+        # Every pixel is the square's, the border's or the ground's.
+        assert value["drift_border"] + value["drift_ground"] == pytest.approx(value["drift"])
+        assert value["drift"] + value["energy"] == pytest.approx(1)
+        assert 0 < value["drift_border"] < value["drift_ground"]
+
+
 def test_a_map_without_energy_counts_nowhere(explainer, truth, subject, monkeypatch):
     nothing = BeCAM()
     monkeypatch.setattr(

@@ -15,6 +15,7 @@ from becam.evaluation.measures import higher_is_better, known_groups
 from becam.evaluation.report import report
 from becam.evaluation.summary import (
     ROW,
+    between_checkpoints,
     bootstrap_interval,
     cells,
     comparisons,
@@ -127,7 +128,7 @@ def test_tests_pair_pictures_and_correct_within_a_group():
     faithful = faithful.with_columns(group=pl.lit("faithfulness"), measure=pl.lit("road_rank"))
     frame = pl.concat([everything, faithful]).with_columns(pl.col("value").fill_nan(None))
     found = comparisons(frame, ["random", "gaussian"])
-    assert [(t.checkpoint, t.method, t.floor, t.measure, t.n) for t in found] == [
+    assert [(t.checkpoint, t.method, t.against, t.measure, t.n) for t in found] == [
         ("a", "becam", "random", "energy", 29),
         ("a", "becam", "gaussian", "energy", 30),
         ("a", "becam", "random", "road_rank", 29),
@@ -143,6 +144,39 @@ def test_tests_pair_pictures_and_correct_within_a_group():
     corrected = {low: min(1, 2 * low), high: max(2 * low, high)}
     assert [t.p_holm for t in found[:2]] == pytest.approx([corrected[p] for p in want])
     assert found[2].p_holm == pytest.approx(want[0])  # the other group's only test
+
+
+def test_checkpoints_are_held_against_the_first():
+    rng = np.random.default_rng(0)
+    first, second, third = (rng.normal(shift, 1, 30) for shift in (0.0, 0.8, 0.1))
+    found = between_checkpoints(
+        rows(
+            {
+                ("none", "becam", "energy"): first,
+                ("none", "random", "energy"): first,
+                ("befa", "becam", "energy"): second,
+                ("befa", "random", "energy"): second,
+                ("lora", "becam", "energy"): third,
+                ("lora", "rise", "energy"): third,
+            }
+        ),
+        ["random"],
+    )
+    assert [(t.checkpoint, t.method, t.against, t.n) for t in found] == [
+        ("befa", "becam", "none", 30),
+        ("lora", "becam", "none", 30),
+    ]
+    assert [t.difference for t in found] == pytest.approx(
+        [(second - first).mean(), (third - first).mean()]
+    )
+    want = [stats.wilcoxon(other, first).pvalue for other in (second, third)]
+    assert [t.p for t in found] == pytest.approx(want)
+    assert min(t.p_holm for t in found) == pytest.approx(min(1, 2 * min(want)))
+    frame = rows({("none", "becam", "energy"): first, ("befa", "becam", "energy"): second})
+    text = report(frame, ["random"]).to_markdown()
+    (line,) = (line for line in text.splitlines() if line.startswith("| becam "))
+    assert text.count("# Between the checkpoints") == 1
+    assert f"{(second - first).mean():+.2g} ({want[0]:.2g})" in line
 
 
 def test_box_accuracy_is_chosen_over_all_pictures():
