@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from becam.adapters import ADAPTERS
 from becam.attribution import controls
 from becam.attribution.heatmap import Heatmap
+from becam.attribution.labels import column_label
 from becam.attribution.masking import MASKINGS, Masking
 from becam.attribution.methods import BeCAM, Method, create_method
 from becam.attribution.target import (
@@ -27,11 +27,9 @@ from becam.attribution.target import (
 from becam.attribution.view import Engine, Settings, View
 from becam.checkpoint import Checkpoint
 from becam.devices import resolve_batch_size, resolve_device, resolve_precision
-from becam.encoders import load_encoder, load_recorded
-from becam.encoders.base import Encoder
+from becam.encoders.recorded import load_matching
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
-from becam.files import sha256
 from becam.images import read_image
 
 Identity = tuple[str | None, str | None]
@@ -131,7 +129,7 @@ class Explainer:
             raise BecamError(f"There are {len(checkpoints)} checkpoints but {len(labels)} labels.")
         for position, source in enumerate(checkpoints):
             checkpoint = source if isinstance(source, Checkpoint) else Checkpoint.load(source)
-            label = labels[position] if labels else _label(source, checkpoint)
+            label = labels[position] if labels else column_label(source, checkpoint)
             self._add(checkpoint, label, space, no_adapter, encoder, weights, target_layer)
 
     def _add(
@@ -148,7 +146,7 @@ class Explainer:
             raise BecamError(f"{label} was trained without pictures, so none can be explained.")
         record = EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
         if record.identity not in self.engines:
-            loaded = _encoder(record, encoder, weights, self._device)
+            loaded = load_matching(record, spec=encoder, weights=weights, device=self._device)
             self.engines[record.identity] = Engine(
                 loaded, loaded.target_layer(target_layer), self.settings
             )
@@ -311,38 +309,3 @@ def explain(
     """
     explainer = Explainer(ckpt, **options)
     return explainer.explain(image, item_id, user_id=user_id, text=text, like=like)[0]
-
-
-def _encoder(
-    record: EncoderRecord, spec: str | None, weights: Sequence[str | Path], device: str
-) -> Encoder:
-    if record.spec is None and spec is not None:
-        return load_encoder(spec, weights=weights[0] if weights else None, device=device)
-    if spec is not None and spec != record.spec:
-        raise BecamError(
-            f"The checkpoint was trained on features of {record.describe()}, not of {spec}; leave "
-            "--encoder out."
-        )
-    matching = [path for path in weights if _hash(path) == record.weights_sha256]
-    if weights and not matching and record.weights_sha256 is not None:
-        raise BecamError(
-            f"None of the weights given is what the checkpoint was trained with "
-            f"({record.describe()}); pass that file."
-        )
-    return load_recorded(record, weights=matching[0] if matching else None, device=device)
-
-
-def _hash(path: str | Path) -> str:
-    if not Path(path).is_file():
-        raise BecamError(f"There is no weights file at {path}; check --weights.")
-    return sha256(path)
-
-
-def _label(source: Checkpoint | str | Path, checkpoint: Checkpoint) -> str:
-    model = str(checkpoint.recommender["name"]).upper()
-    adapter = checkpoint.adapter_name("image")
-    name = model if adapter == "none" else f"{model} + {ADAPTERS[adapter].title}"
-    if isinstance(source, Checkpoint):
-        return name
-    path = Path(source)
-    return f"{name} ({path.parent.name or '.'}/{path.name})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from becam.attribution.written import WrittenText
+from becam.attribution.words.written import WrittenText
 
 Measure = Callable[[str], float]
 """The width of a string, in any unit."""

@@ -21,10 +21,10 @@ from zoo import make_checkpoint
 
 from becam import BecamError, explain_words
 from becam.attribution.target import item_target
-from becam.attribution.word_controls import WordControls
-from becam.attribution.word_features import encode_words
-from becam.attribution.word_weighting import contributions, measure_words
-from becam.attribution.written import WrittenText
+from becam.attribution.words.controls import WordControls
+from becam.attribution.words.features import encode_words
+from becam.attribution.words.weighting import contributions, measure_words
+from becam.attribution.words.written import WrittenText
 from becam.encoders import load_encoder
 from becam.encoders.spec import EncoderRecord
 from becam.encoders.text import LatentSemantics

@@ -12,9 +12,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from becam.attribution.word_controls import WordControls
 from becam.attribution.words import WordWeights
-from becam.attribution.written import WrittenText
+from becam.attribution.words.controls import WordControls
+from becam.attribution.words.written import WrittenText
 from becam.errors import BecamError
 from becam.figures.explanation import check_format
 from becam.figures.typesetting import wrap

@@ -11,8 +11,8 @@ from torch import Tensor
 from becam.attribution.controls import angle, mean_correlation
 from becam.attribution.target import OTHERS, Target
 from becam.attribution.weighting import cosine
-from becam.attribution.word_controls import WordControls
-from becam.attribution.word_features import WordFeatures
+from becam.attribution.words.controls import WordControls
+from becam.attribution.words.features import WordFeatures
 
 Contribution = Literal["both", "alone", "left-out"]
 CONTRIBUTIONS: tuple[Contribution, ...] = ("both", "alone", "left-out")

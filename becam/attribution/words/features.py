@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from becam.attribution.written import WrittenText
+from becam.attribution.words.written import WrittenText
 from becam.encoders.recorded import EncodeText
 from becam.errors import BecamError
 

@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from becam.adapters import ADAPTERS
-from becam.attribution.item_texts import TEXT, ItemTexts
+from becam.attribution.labels import column_label
 from becam.attribution.target import SPACES, Space, Target, item_target, user_target
 from becam.attribution.weighting import cosine
-from becam.attribution.word_controls import WordControls
-from becam.attribution.word_features import WordFeatures, encode_words
-from becam.attribution.word_weighting import (
+from becam.attribution.words.controls import WordControls
+from becam.attribution.words.features import WordFeatures, encode_words
+from becam.attribution.words.item_texts import TEXT, ItemTexts
+from becam.attribution.words.weighting import (
     CONTRIBUTIONS,
     Contribution,
     contributions,
     measure_words,
 )
-from becam.attribution.written import WrittenText
+from becam.attribution.words.written import WrittenText
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
 from becam.encoders.recorded import EncodeText, load_matching_text
@@ -185,7 +185,7 @@ def _columns(
         if TEXT not in checkpoint.modalities:
             name = "The checkpoint" if isinstance(source, Checkpoint) else source
             raise BecamError(f"{name} was trained without texts, so none can be explained.")
-        label = labels[position] if labels else _label(source, checkpoint)
+        label = labels[position] if labels else column_label(source, checkpoint, TEXT)
         spaces = {label: space}
         if no_adapter and space == "adapted" and checkpoint.adapter_name(TEXT) != "none":
             spaces = {f"{label}, no adapter": "content", label: space}
@@ -270,13 +270,3 @@ def _weigh(column: _Column, features: WordFeatures, contribution: Contribution) 
             "adapter": checkpoint.adapter_name(TEXT),
         },
     )
-
-
-def _label(source: Checkpoint | str | Path, checkpoint: Checkpoint) -> str:
-    model = str(checkpoint.recommender["name"]).upper()
-    adapter = checkpoint.adapter_name(TEXT)
-    name = model if adapter == "none" else f"{model} + {ADAPTERS[adapter].title}"
-    if isinstance(source, Checkpoint):
-        return name
-    path = Path(source)
-    return f"{name} ({path.parent.name or '.'}/{path.name})"
