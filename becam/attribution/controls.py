@@ -25,6 +25,12 @@ ROUGH = 0.9
 DOMINANT_SHARE = 0.5
 """A channel that carries more than this share of the map dominates it."""
 
+NEGLIGIBLE_SPREAD = 0.005
+"""Cosines that spread by less than this over all masks hardly depend on the picture."""
+
+NEAR_DEGREES = 1.0
+"""Angles that differ by less than this are the same to a reader."""
+
 OMISSION_DEGREES = 60.0
 DRIFT_DEGREES = 90.0
 
@@ -47,6 +53,9 @@ class Controls:
         positive_share: part of the grid where the map is positive.
         theta: angle in degrees between the (adapted) content feature of the whole picture and the
             item's ID embedding (Eq. 4); None for a text target.
+        theta_blank: the same for a blank picture.
+        similarity_spread: standard deviation of the similarity over the masks; None for methods
+            without masks.
         stored_cosine: between the encoder's feature of this picture and the row that the
             recommender trained for the item; None where features were frozen.
         encoded: how many masked pictures the map rests on; None for methods without masks.
@@ -62,6 +71,8 @@ class Controls:
     correlation_randomised: float | None
     positive_share: float
     theta: float | None
+    theta_blank: float | None = None
+    similarity_spread: float | None = None
     stored_cosine: float | None = None
     encoded: int | None = None
     correlation_expected: float | None = None
@@ -91,8 +102,13 @@ class Controls:
             )
         if activation is not None and activation < -SAME_MAP:
             found.append(
-                "Upside down: the weights are negative almost throughout, so it shows where the "
-                f"encoder is not active (r = {activation:.2f})."
+                f"Upside down: it shows where the encoder is not active (r = {activation:.2f})."
+            )
+        spread = self.similarity_spread
+        if spread is not None and spread < NEGLIGIBLE_SPREAD:
+            found.append(
+                "Next to nothing hangs on any region: over the masks the similarity spreads by "
+                f"{spread:.1g}."
             )
         expected = self.correlation_expected
         if expected is not None and expected < ROUGH:
@@ -125,6 +141,8 @@ class Controls:
             verdict = "information omission: the content misses much of behaviour"
         elif (self.correlation_others or 0.0) > SAME_MAP:
             verdict = "which says little, since every target looks alike"
+        elif self.theta_blank is not None and self.theta_blank < self.theta + NEAR_DEGREES:
+            verdict = "which says little, since a blank picture is as near"
         else:
             verdict = "content and behaviour agree"
         return f"Content is {self.theta:.0f}° from behaviour ({verdict})."
@@ -167,7 +185,7 @@ def measure(
     ]
     live = None if weights is None or not view.live.any() else weights[view.live]
     with torch.no_grad():
-        content = target.content(view.whole[None])[0]
+        content, nothing = target.content(torch.stack([view.whole, view.blank]))
     return Controls(
         weight_mean=None if live is None else float(live.mean()),
         weight_std=None if live is None else float(live.std(correction=0)),
@@ -182,6 +200,8 @@ def measure(
         ),
         positive_share=float((raw > 0).float().mean()),
         theta=None if target.anchor is None else angle(content, target.anchor),
+        theta_blank=None if target.anchor is None else angle(nothing, target.anchor),
+        similarity_spread=saliency.spread,
         encoded=saliency.encoded,
         correlation_expected=saliency.expected_correlation,
         stored_cosine=None if target.stored is None else float(cosine(view.whole, target.stored)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,10 @@ Identity = tuple[str | None, str | None]
 """Of an encoder: see ``EncoderRecord.identity``."""
 
 
+_LATELY = 4
+"""Pictures whose encodings an explainer keeps."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A checkpoint, with its adapter or without: one heatmap of every picture.
@@ -57,7 +62,8 @@ class Explainer:
     """Explains pictures through one or more checkpoints.
 
     Encoders are loaded once, and a picture is encoded once for each encoder however many
-    checkpoints stand on it.
+    checkpoints stand on it. The encodings of the last pictures are kept, so that further items,
+    users, texts and methods of the same picture cost next to nothing.
 
     Args:
         checkpoints: checkpoints, or paths of them; one column each.
@@ -123,6 +129,7 @@ class Explainer:
         self._device = device
         self.engines: dict[Identity, Engine] = {}
         self.columns: list[Column] = []
+        self._lately: dict[bytes, dict[Identity, View]] = {}
         if isinstance(checkpoints, (Checkpoint, str, Path)):
             checkpoints = [checkpoints]
         if labels is not None and len(labels) != len(checkpoints):
@@ -170,12 +177,23 @@ class Explainer:
             BecamError: the picture cannot be read, or the encoder fails on it.
         """
         picture = image if isinstance(image, Image.Image) else read_image(image)
-        views = {identity: engine.view(picture) for identity, engine in self.engines.items()}
+        views = self._views(picture)
         for view in views.values():
             self.method.prepare(view)
             if self.randomise:
                 self.method.prepare(view.twin)
         return views
+
+    def _views(self, picture: Image.Image) -> dict[Identity, View]:
+        """Of a picture seen lately the same again, with all that has been encoded of it."""
+        key = hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).digest()
+        found = self._lately.pop(key, None) or {
+            identity: engine.view(picture) for identity, engine in self.engines.items()
+        }
+        self._lately[key] = found
+        while len(self._lately) > _LATELY:
+            self._lately.pop(next(iter(self._lately)))
+        return found
 
     def score(
         self,

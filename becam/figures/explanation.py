@@ -62,7 +62,8 @@ def explanation_figure(
             Normalize(low, top if top > low else low + 1.0), matplotlib.colormaps[colormap]
         )
         bar = figure.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.85, pad=0.02)
-        bar.set_ticks([low, top] if top > low else [])
+        ticks = [low, top] if top > low else []
+        bar.set_ticks(ticks, labels=[f"{value:.3g}" for value in ticks])
         bar.ax.tick_params(labelsize=7)
         bar.set_label("agreement with behaviour (map value, ReLU)", fontsize=7)
         notes = figure.add_subplot(grid[1, column])

@@ -69,6 +69,7 @@ def test_angle_by_hand():
         ({"correlation_activation": 0.99}, "where the encoder is active"),
         ({"correlation_activation": -0.99}, "Upside down"),
         ({"correlation_randomised": 0.95}, "hardly matters"),
+        ({"similarity_spread": 0.0004}, "Next to nothing hangs on any region"),
         ({"strongest_share": 0.8}, "One channel makes 80%"),
         ({"positive_share": 0.0}, "No region agrees"),
     ],
@@ -83,6 +84,12 @@ def test_each_control_can_object(change, said):
 @pytest.mark.parametrize(("theta", "said"), [(40, "agree"), (75, "omission"), (120, "drift")])
 def test_the_angle_is_put_into_words(theta, said):
     assert any(said in line for line in Controls(**{**QUIET, "theta": theta}).words())
+
+
+def test_an_angle_that_a_blank_picture_has_too_says_little():
+    for blank, said in ((40.2, "a blank picture is as near"), (60.0, "agree")):
+        (line,) = Controls(**{**QUIET, "theta": 40.0, "theta_blank": blank})._angle().splitlines()
+        assert said in line
 
 
 def test_floors():

@@ -232,3 +232,33 @@ def test_checkpoint_of_another_encoder(encoder, encoder_files, load, picture):
         Explainer(unknown, encoder=spec, weights=[weights])
     with pytest.raises(BecamError, match="None of the weights given"):
         Explainer(checkpoint, weights=[cnn_weights])
+
+
+def test_pictures_seen_lately_are_not_encoded_again(plain, picture, monkeypatch):
+    explainer = Explainer(plain, randomise=False)
+    (engine,) = explainer.engines.values()
+    calls = []
+    original = engine.fast.encode_patches
+    monkeypatch.setattr(
+        engine.fast, "encode_patches", lambda x: calls.append(len(x)) or original(x)
+    )
+    (first,) = explainer.explain(picture, ITEM)
+    encoded = sum(calls)
+    assert encoded > 0
+    (again,) = explainer.explain(picture.copy(), ITEM)
+    (other,) = explainer.explain(picture, "0008")
+    assert sum(calls) == encoded
+    assert np.array_equal(first.raw, again.raw)
+    assert not np.allclose(first.raw, other.raw)
+    for shift in range(1, 5):  # others take its place
+        explainer.encode(picture.rotate(shift))
+    before = sum(calls)
+    assert before == 5 * encoded
+    explainer.explain(picture, ITEM)
+    assert sum(calls) == before + encoded
+    # A picture of the same bytes in another shape is another picture.
+    wide = picture.resize((60, 40))
+    tall = Image.frombytes(wide.mode, (40, 60), wide.tobytes())
+    (a,), (b,) = explainer.explain(wide, ITEM), explainer.explain(tall, ITEM)
+    assert a.raw.shape == b.raw.shape
+    assert not np.allclose(a.raw, b.raw)

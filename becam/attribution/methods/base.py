@@ -24,12 +24,19 @@ class Saliency:
         encoded: how many masked pictures it rests on; None for methods without masks.
         expected_correlation: with the map that encoding all of them would give; None where all
             were encoded.
+        spread: standard deviation of the similarity over the masks; None for methods without.
     """
 
     map: Tensor
     weights: Tensor | None = None
     encoded: int | None = None
     expected_correlation: float | None = None
+    spread: float | None = None
+
+
+def spread(similarities: Tensor) -> float | None:
+    """Standard deviation of similarities (n,); None of none."""
+    return float(similarities.std(correction=0)) if len(similarities) else None
 
 
 class Method(ABC):

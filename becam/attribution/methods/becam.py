@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor
 
-from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.methods.base import Method, Saliency, spread
 from becam.attribution.sampling import MaskSample, expected_correlation
 from becam.attribution.target import Target
 from becam.attribution.view import View
@@ -101,5 +101,8 @@ class BeCAM(Method):
         blank = target.similarity(view.blank[None])[0]
         weights = channel_weights(similarities, view.live, self.weighting, blank)
         return Saliency(
-            weighted_sum(view.activation, weights), weights, encoded=int(view.live.sum())
+            weighted_sum(view.activation, weights),
+            weights,
+            encoded=int(view.live.sum()),
+            spread=spread(similarities[view.live]),
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from becam.attribution.encodings import encode_masks
 from becam.attribution.masking import Size, mask_picture, upsample
-from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.methods.base import Method, Saliency, spread
 from becam.attribution.target import Target
 from becam.attribution.view import View
 from becam.options import Option
@@ -72,7 +72,7 @@ class RISE(Method):
             drawn.fill_(self.masks * self.keep)
         # Where no mask kept a pixel, nothing is known of it.
         found = torch.where(drawn > 0, total / drawn, 0.0)
-        return Saliency(found.float(), encoded=self.masks)
+        return Saliency(found.float(), encoded=self.masks, spread=spread(similarities))
 
     def _masks(self, view: View) -> RandomMasks:
         return RandomMasks(

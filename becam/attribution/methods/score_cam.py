@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from becam.attribution.methods.base import Method, Saliency
+from becam.attribution.methods.base import Method, Saliency, spread
 from becam.attribution.methods.gradients import layer_gradient, layer_trace
 from becam.attribution.target import Target
 from becam.attribution.view import View
@@ -94,4 +94,9 @@ def _features(view: View, chosen: Tensor) -> Tensor:
 
 def _softmax(view: View, similarities: Tensor, chosen: Tensor) -> Saliency:
     weights = channel_weights(similarities, chosen, "softmax", similarities.new_zeros(()))
-    return Saliency(weighted_sum(view.activation, weights), weights, encoded=int(chosen.sum()))
+    return Saliency(
+        weighted_sum(view.activation, weights),
+        weights,
+        encoded=int(chosen.sum()),
+        spread=spread(similarities[chosen]),
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from becam.attribution.controls import (
     DOMINANT_SHARE,
     DRIFT_DEGREES,
+    NEAR_DEGREES,
     OMISSION_DEGREES,
     SAME_MAP,
 )
@@ -15,7 +16,6 @@ from becam.attribution.controls import (
 NEGLIGIBLE = 0.01
 """A word that changes the cosine by less than this changes next to nothing."""
 
-_NEAR_DEGREES = 1.0
 _FEW = 2
 """Of so few words, one is always the strongest by far."""
 
@@ -104,7 +104,7 @@ class WordControls:
             verdict = "information omission: the text misses much of behaviour"
         elif (self.correlation_others or 0.0) > SAME_MAP:
             verdict = "which says little, since every target looks alike"
-        elif self.theta_blank < self.theta + _NEAR_DEGREES:
+        elif self.theta_blank < self.theta + NEAR_DEGREES:
             verdict = "which says little, since no text at all is as near"
         else:
             verdict = "text and behaviour agree"
