@@ -22,6 +22,8 @@ _BLUR = 0.5
 """Cells by which masks are blurred before they are compared: a small shift is a small change."""
 _NUGGET = 1e-2
 """Variance of what is particular to a mask, in units of the process's own."""
+_SURE = 1e-9
+"""A variance below this is rounding."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,18 @@ class MaskSample:
         ends = _blurred(torch.stack([torch.zeros(view.grid), torch.ones(view.grid)]))
         spread = (points - points.mean(0)).pow(2).mean().mul(2).sqrt().clamp(min=1e-6)
         # The blank and the whole picture are masks too, and have been encoded.
-        self._points = torch.cat([points, ends.flatten(1).double()]) / spread
-        self._prior = _kernel(self._points)
-        # A channel's error reaches the map by its activation; the square root keeps a few huge
-        # channels from taking all the budget.
-        strength = view.activation[live].abs().sum(dim=(1, 2)).double().sqrt()
-        self._strength = torch.cat([strength, strength.new_zeros(2)])
-        self._chosen: list[int] = []
-        self._factor = self._prior.new_zeros(len(self._prior), 0)
+        self._prior = _kernel(torch.cat([points, ends.flatten(1).double()]) / spread)
+        self._prior.diagonal().add_(_NUGGET)
         self._variance = self._prior.diagonal().clone()
+        self._factor = self._prior.new_zeros(len(self._prior), 0)
+        # An error reaches the map by its channel's activation; its mean over the grid is no shape.
+        effects = view.activation[live].flatten(1).double()
+        effects = effects - effects.mean(dim=1, keepdim=True)
+        self._reach = self._prior[:, : len(effects)] @ effects
+        self._chosen: list[int] = []
         self._features = torch.stack([view.blank, view.whole])
         for end in (len(points), len(points) + 1):
-            self._pivot(end)
+            self._condition(end)
 
     @property
     def size(self) -> int:
@@ -78,13 +80,17 @@ class MaskSample:
         return self.size == len(self._live)
 
     def grow(self, size: int) -> None:
-        """Encode the masks that tell most about the map until there are ``size`` of them."""
+        """Encode the masks that tell most about the map until there are ``size`` of them.
+
+        One after the other, each the mask that takes most from the expected squared error of the
+        map (greedy A-optimal design).
+        """
         fresh = []
         while self.size < min(size, len(self._live)):
-            uncertain = self._variance.clamp(min=0).sqrt() * self._strength
-            uncertain[self._chosen] = -1.0
-            fresh.append(int(uncertain.argmax()))
-            self._pivot(fresh[-1])
+            gain = self._reach.pow(2).sum(1) / self._variance.clamp(min=_SURE)
+            gain[self._chosen] = -1.0
+            fresh.append(int(gain.argmax()))
+            self._condition(fresh[-1])
         if fresh:
             masks = self._view.coefficients[self._live[fresh]]
             self._features = torch.cat([self._features, self._view.encode(masks)])
@@ -97,25 +103,20 @@ class MaskSample:
     def infer(self, similarities: Tensor) -> Inferred:
         """Similarities of all masks from those of :attr:`features`, (2 + size,)."""
         chosen = torch.tensor(self._chosen)
-        known = self._prior[chosen][:, chosen] + _NUGGET * torch.eye(len(chosen)).double()
         values = similarities.double()
-        factor = torch.linalg.cholesky(known)
+        factor = torch.linalg.cholesky(self._prior[chosen][:, chosen])
         ones = torch.ones_like(values)
         solved = torch.cholesky_solve(torch.stack([values, ones], 1), factor)
         mean = (ones @ solved[:, 0]) / (ones @ solved[:, 1])
         residual = solved[:, 0] - mean * solved[:, 1]
         variance = (values - mean) @ residual / max(len(values) - 1, 1)
-        reach = self._prior[: len(self._live)][:, chosen]
-        found = mean + reach @ residual
-        # The error of an inferred similarity has the part that is particular to its mask, too.
-        whitened = torch.linalg.solve_triangular(factor, reach.T, upper=False)
-        errors = self._prior[: len(self._live), : len(self._live)] - whitened.T @ whitened
-        errors += _NUGGET * torch.eye(len(errors)).double()
-        exact = chosen[2:]
-        found[exact] = values[2:]
-        errors[exact] = 0.0
-        errors[:, exact] = 0.0
-        return Inferred(self._spread(found), self._spread(self._spread(variance * errors).T))
+        live = len(self._live)
+        found = mean + self._prior[:live][:, chosen] @ residual
+        found[chosen[2:]] = values[2:]
+        errors = variance * (self._prior - self._factor @ self._factor.T)[:live, :live]
+        errors[chosen[2:]] = 0.0
+        errors[:, chosen[2:]] = 0.0
+        return Inferred(self._spread(found), self._spread(self._spread(errors).T))
 
     def _spread(self, values: Tensor) -> Tensor:
         """Rows of live channels among those of all."""
@@ -123,14 +124,14 @@ class MaskSample:
         full[self._live] = values
         return full
 
-    def _pivot(self, index: int) -> None:
-        """One step of the Cholesky factorisation of the prior with its nugget."""
-        known = self._factor[index]
-        column = self._prior[:, index] - self._factor @ known
-        column[index] += _NUGGET
-        column = column / column[index].clamp(min=1e-12).sqrt()
+    def _condition(self, index: int) -> None:
+        """Take in that one mask's similarity is known exactly: its error becomes zero."""
+        column = self._prior[:, index] - self._factor @ self._factor[index]
+        column[self._chosen] = 0.0
+        column = column / column[index].clamp(min=_SURE).sqrt()
+        self._reach -= torch.outer(column, self._reach[index] / column[index])
+        self._variance -= column**2
         self._factor = torch.cat([self._factor, column[:, None]], dim=1)
-        self._variance = self._variance - column**2
         self._chosen.append(index)
 
 

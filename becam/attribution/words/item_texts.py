@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from becam.checkpoint import Checkpoint
+from becam.contents import same_features
 from becam.data.dataset import Dataset
 from becam.errors import BecamError
 from becam.identifiers import unknown_identifier
@@ -44,13 +44,8 @@ class ItemTexts:
 
     def features(self, checkpoint: Checkpoint) -> NDArray[np.float32] | None:
         """The text features (I, d_m) that a checkpoint was trained on; None where they are gone."""
-        recorded: dict[str, Any] = checkpoint.training.get("features", {})
-        wanted = recorded.get("sha256", {}).get(TEXT)
-        for name in self.dataset.feature_sets():
-            found = self.dataset.feature_set(name)
-            if wanted is not None and found.records.get(TEXT, {}).get("sha256") == wanted:
-                return found.load(TEXT)
-        return None
+        found = same_features(checkpoint, self.dataset, TEXT)
+        return None if found is None else found.load(TEXT)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
