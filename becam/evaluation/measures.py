@@ -37,6 +37,21 @@ def higher_is_better(measure: str) -> bool:
     return measure in _HIGHER
 
 
+def family(group: str, measure: str) -> tuple[str, str]:
+    """What measures of a group stand side by side: a name for them, and the measure's own in it.
+
+    Faithfulness goes by the score, sanity by the likeness: ``deletion_rank`` is ``deletion`` by
+    rank, ``ssim_blank`` is ``blank`` by SSIM.
+    """
+    if group == "faithfulness":
+        base, _, score = measure.rpartition("_")
+        return f"by {score}", base
+    if group == "sanity":
+        likeness, _, stage = measure.partition("_")
+        return f"by {likeness}", stage
+    return "", measure
+
+
 def known_groups(names: Iterable[str]) -> tuple[str, ...]:
     """Groups of measures by name, in their own order.
 

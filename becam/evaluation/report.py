@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from becam.evaluation.measures import GROUPS, higher_is_better
+from becam.evaluation.measures import family as measure_family
 from becam.evaluation.summary import (
     Cell,
     Comparison,
@@ -66,8 +67,14 @@ class Report:
     floors: list[str]
 
     def tables(self) -> list[Table]:
-        """Means with intervals, a table for each group of measures and checkpoint."""
-        return self._each(self._means)
+        """Means with intervals: a line a method, a column a measure, for each checkpoint."""
+        return [
+            self._means(group, checkpoint, family)
+            for group, checkpoint, family in dict.fromkeys(
+                (cell.group, cell.checkpoint, measure_family(cell.group, cell.measure)[0])
+                for cell in sorted(self.cells, key=lambda cell: GROUPS.index(cell.group))
+            )
+        ]
 
     def differences(self) -> list[Table]:
         """Differences from each floor with corrected p values, likewise."""
@@ -102,20 +109,23 @@ class Report:
         ]
         return [table for table in made if table is not None]
 
-    def _means(self, group: str, checkpoint: str) -> Table | None:
-        chosen = [c for c in self.cells if (c.group, c.checkpoint) == (group, checkpoint)]
-        if not chosen:
-            return None
+    def _means(self, group: str, checkpoint: str, family: str) -> Table:
+        chosen = [
+            cell
+            for cell in self.cells
+            if (cell.group, cell.checkpoint) == (group, checkpoint)
+            and measure_family(group, cell.measure)[0] == family
+        ]
         found = {(cell.method, cell.measure): cell for cell in chosen}
         measures = list(dict.fromkeys(cell.measure for cell in chosen))
         counts = sorted({cell.n for cell in chosen})
         n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
-        methods = list(dict.fromkeys(cell.method for cell in chosen))
         lines = [
-            [_heading(measure), *(self._text(found.get((method, measure))) for method in methods)]
-            for measure in measures
+            [method, *(self._text(found.get((method, measure))) for measure in measures)]
+            for method in dict.fromkeys(cell.method for cell in chosen)
         ]
-        return Table(f"{checkpoint}: {group} ({n})", ["measure", *methods], lines)
+        title = f"{checkpoint}: {' '.join(filter(None, (group, family)))} ({n})"
+        return Table(title, ["method", *(_heading(measure, group) for measure in measures)], lines)
 
     def _text(self, cell: Cell | None) -> str:
         if cell is None or np.isnan(cell.mean):
@@ -183,8 +193,10 @@ def _number(value: float) -> str:
     return f"{round(value, 3) + 0.0:.3f}"  # never -0.000
 
 
-def _heading(measure: str) -> str:
-    return f"{measure.replace('_', ' ')} {'↑' if higher_is_better(measure) else '↓'}"
+def _heading(measure: str, group: str = "") -> str:
+    """A measure's name, in short where the table says of which group it is."""
+    short = measure_family(group, measure)[1]
+    return f"{short.replace('_', ' ')} {'↑' if higher_is_better(measure) else '↓'}"
 
 
 def _difference(test: Comparison | None) -> str:

@@ -71,12 +71,12 @@ def test_items(audit, world, tmp_path):
     assert values["checkpoint"].n_unique() == 3
     methods = ["becam", "becam,weighting=centered", "random", "gaussian", "activation"]
     assert values["method"].unique(maintain_order=True).to_list() == methods
-    assert values.group_by("checkpoint", "method").len()["len"].unique().to_list() == [3 * 23]
+    assert values.group_by("checkpoint", "method").len()["len"].unique().to_list() == [3 * 25]
     boxes = values.filter(pl.col("measure") == "max_box_acc")
     assert boxes["curve"].is_not_null().all()
     assert boxes["value"].is_not_null().all()
     text = (tmp_path / "out" / "table.md").read_text()
-    for words in ("no adapter: faithfulness (n = 3)", "| energy ↑", "# Against the floors"):
+    for words in ("no adapter: faithfulness by rank (n = 3)", "| energy ↑", "# Against the floors"):
         assert words in text
     assert "max box" in printed
     assert "better than every floor" in printed

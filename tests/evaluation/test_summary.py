@@ -174,8 +174,9 @@ def test_checkpoints_are_held_against_the_first():
     assert min(t.p_holm for t in found) == pytest.approx(min(1, 2 * min(want)))
     frame = rows({("none", "becam", "energy"): first, ("befa", "becam", "energy"): second})
     text = report(frame, ["random"]).to_markdown()
-    (line,) = (line for line in text.splitlines() if line.startswith("| becam "))
     assert text.count("# Between the checkpoints") == 1
+    after = text.partition("# Between the checkpoints")[2]
+    (line,) = (line for line in after.splitlines() if line.startswith("| becam "))
     assert f"{(second - first).mean():+.2g} ({want[0]:.2g})" in line
 
 
@@ -214,18 +215,17 @@ def test_marks_and_markdown():
     found = report(frame, ["random", "gaussian"])
     (table,) = found.tables()
     assert table.title == "a|b: localisation (n = 20)"
-    assert table.header == ["measure", "good", "bad", "same", "random", "gaussian"]
-    (energy, drift) = table.lines
-    assert energy[0] == "energy ↑"
-    assert drift[0] == "drift ↓"
-    for line in (energy, drift):
+    assert table.header == ["method", "energy ↑", "drift ↓"]
+    assert [line[0] for line in table.lines] == ["good", "bad", "same", "random", "gaussian"]
+    _, energy, drift = zip(*table.lines, strict=True)
+    for line in ((None, *energy), (None, *drift)):
         assert "*" in line[1]
         assert "†" in line[2]
         assert not {"*", "†"} & set("".join(line[4:]))
-    assert "†" in energy[3]  # worse than one of the floors
-    assert not {"*", "†"} & set(drift[3])
+    assert "†" in energy[2]  # worse than one of the floors
+    assert not {"*", "†"} & set(drift[2])
     mean = (0.8 + noise).mean()
-    assert energy[1].startswith(f"{mean:.3f}* [")
+    assert energy[0].startswith(f"{mean:.3f}* [")
     text = found.to_markdown()
     assert "## a\\|b: localisation (n = 20)" in text
     table_lines = [line for line in text.splitlines() if line.startswith("| ")]
@@ -239,6 +239,26 @@ def test_which_way_is_better():
         assert higher_is_better(measure)
     for measure in ("deletion_rank", "road_morf_similarity", "drift", "omission", "ssim_others"):
         assert not higher_is_better(measure)
+
+
+def test_tables_go_by_score_and_by_likeness():
+    values = [0.1, 0.2, 0.3]
+    names = ("deletion_similarity", "road_lerf_similarity", "deletion_rank", "road_lerf_rank")
+    faithful = rows({("a", "becam", name): values for name in names})
+    sane = rows({("a", "becam", name): values for name in ("spearman_blank", "ssim_blank")})
+    frame = pl.concat(
+        [
+            sane.with_columns(group=pl.lit("sanity")),
+            faithful.with_columns(group=pl.lit("faithfulness")),
+        ]
+    )
+    found = [(table.title, table.header) for table in report(frame, []).tables()]
+    assert found == [
+        ("a: faithfulness by similarity (n = 3)", ["method", "deletion ↓", "road lerf ↑"]),
+        ("a: faithfulness by rank (n = 3)", ["method", "deletion ↓", "road lerf ↑"]),
+        ("a: sanity by spearman (n = 3)", ["method", "blank ↓"]),
+        ("a: sanity by ssim (n = 3)", ["method", "blank ↓"]),
+    ]
 
 
 def test_groups():
