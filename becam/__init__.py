@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from becam.encoders import load_encoder
     from becam.encoders.extraction import extract_features
     from becam.errors import BecamError
+    from becam.evaluation.deviation import deviation
     from becam.images import read_image
     from becam.training import train
 
@@ -26,6 +27,7 @@ _HOMES = {
     "Explainer": "becam.attribution",
     "Heatmap": "becam.attribution",
     "WordWeights": "becam.attribution",
+    "deviation": "becam.evaluation.deviation",
     "explain": "becam.attribution",
     "explain_words": "becam.attribution",
     "extract_features": "becam.encoders.extraction",
@@ -41,6 +43,7 @@ __all__ = [
     "Explainer",
     "Heatmap",
     "WordWeights",
+    "deviation",
     "explain",
     "explain_words",
     "extract_features",

@@ -14,6 +14,7 @@ import typer
 from becam.cli.attach import attach
 from becam.cli.audit import audit
 from becam.cli.demo import demo
+from becam.cli.deviation import deviation
 from becam.cli.evaluate import evaluate
 from becam.cli.experiment import experiment
 from becam.cli.explain import explain
@@ -57,6 +58,7 @@ for command in (
     explain,
     words,
     audit,
+    deviation,
     methods,
 ):
     app.command()(command)

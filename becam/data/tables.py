@@ -69,14 +69,17 @@ def reading(path: Path) -> Iterator[None]:
         raise BecamError(f"{path} may not be read; check its permissions.") from None
 
 
-def write_parquet(table: pl.DataFrame, path: Path) -> None:
-    """Write a table.
+def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
+    """Write a table; a lazy one without ever holding it whole.
 
     Raises:
         OSError: the disk refused; polars itself reports that without an ``errno``.
     """
     try:
-        table.write_parquet(path)
+        if isinstance(table, pl.LazyFrame):
+            table.sink_parquet(path)
+        else:
+            table.write_parquet(path)
     except pl.exceptions.PolarsError as error:
         if f"os error {errno.ENOSPC}" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error

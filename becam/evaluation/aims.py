@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -15,8 +14,8 @@ from becam.attribution.explainer import Column
 from becam.attribution.target import Target, item_target, text_target
 from becam.attribution.view import View
 from becam.checkpoint import Checkpoint
-from becam.data.dataset import Dataset, FeatureSet
-from becam.encoders.spec import EncoderRecord
+from becam.contents import find_contents
+from becam.data.dataset import Dataset
 from becam.errors import BecamError
 from becam.evaluation.annotations import Annotation
 from becam.evaluation.scores import Score, rank_score, similarity_score
@@ -94,47 +93,11 @@ class NearestItem(Aiming):
     def _projected(self, checkpoint: Checkpoint) -> tuple[list[str], Tensor]:
         """Ids, and the items' projected contents (n, d) of length one."""
         head = checkpoint.head()
-        trained = checkpoint.trained_features("image")
-        if trained is not None:
-            ids, rows = checkpoint.item_ids, trained.numpy()
-        else:
-            known = frozenset(checkpoint.item_ids)
-            dataset, stored = self._stored(checkpoint)
-            ids, rows = dataset.item_ids, stored.load("image")
-            keep = [row for row, name in enumerate(ids) if name in known]
-            if not keep:
-                raise BecamError(
-                    f"{dataset.path} has no item that the checkpoint knows; give the dataset that "
-                    "it was trained on with --dataset."
-                )
-            ids, rows = [ids[row] for row in keep], rows[keep]
+        found = find_contents(checkpoint, "image", self._dataset, features=self._features)
         parts = [
-            functional.normalize(
-                head.project(torch.from_numpy(np.array(rows[start : start + _ROWS])).float()),
-                dim=-1,
-            )
-            for start in range(0, len(rows), _ROWS)
+            functional.normalize(head.project(rows), dim=-1) for _, rows in found.chunks(_ROWS)
         ]
-        return ids, torch.cat(parts)
-
-    def _stored(self, checkpoint: Checkpoint) -> tuple[Dataset, FeatureSet]:
-        if self._dataset is None:
-            raise BecamError(
-                "--target nearest needs the items' features; give the dataset that the checkpoint "
-                "was trained on with --dataset."
-            )
-        wanted = EncoderRecord.from_dict(checkpoint.modalities["image"].encoder).identity
-        names = [self._features] if self._features else self._dataset.feature_sets()
-        for name in names:
-            found = self._dataset.feature_set(name)
-            if "image" in found.modalities:
-                record = EncoderRecord.from_dict(found.encoders["image"])
-                if record.identity == wanted:
-                    return self._dataset, found
-        raise BecamError(
-            f"{self._dataset.path} has no features of the checkpoint's encoder; make them with "
-            "becam features, or give the dataset that it was trained on."
-        )
+        return [checkpoint.item_ids[row] for row in found.items], torch.cat(parts)
 
 
 class ClassNames(Aiming):

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from becam.evaluation.markdown import escaped, markdown_table
 from becam.evaluation.measures import GROUPS, higher_is_better
 from becam.evaluation.measures import family as measure_family
 from becam.evaluation.summary import (
@@ -87,7 +88,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """All tables in GitHub's Markdown."""
-        parts = ["# Audit", _escaped(LEGEND)]
+        parts = ["# Audit", escaped(LEGEND)]
         parts += [_markdown(table) for table in self.tables()]
         differences = [_markdown(table) for table in self.differences()]
         if differences:
@@ -207,16 +208,4 @@ def _difference(test: Comparison | None) -> str:
 
 
 def _markdown(table: Table) -> str:
-    rows = [table.header, *table.lines]
-    escaped = [[_escaped(text) for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
-    padded = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in escaped
-    ]
-    rule = ["-" * width for width in widths]
-    lines = [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
-    return "\n".join([f"## {_escaped(table.title)}", "", *lines])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*")
+    return f"## {escaped(table.title)}\n\n{markdown_table(table.header, table.lines)}"
