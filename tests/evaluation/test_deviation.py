@@ -414,7 +414,7 @@ def test_zero_embeddings_and_a_single_item(tmp_path):
         line for line in to_markdown([none_left.summary]).splitlines() if "all items" in line
     )
     assert line.split()[:6] == ["|", "all", "items", "|", "0", "|"]
-    assert set(line.split()[6:]) == {"-", "|"}
+    assert set(line.split()[6:]) == {"-", "|", "(n/a)"}
 
 
 def test_what_is_written(tmp_path):
