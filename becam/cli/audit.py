@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from becam.cli.options import (
     CheckpointEncoderOption,
     CheckpointWeightsOption,
     DeviceOption,
+    JobsOption,
     MaskBatchSizeOption,
     MaskingOption,
     NoAdapterOption,
@@ -25,12 +27,10 @@ from becam.cli.options import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from becam.attribution.methods import Method
-    from becam.data.dataset import Dataset
-    from becam.evaluation.aims import Aiming
-    from becam.evaluation.auditor import Truth
+    from becam.evaluation.audit import Audit
+    from becam.evaluation.report import Report
     from becam.evaluation.report import Table as ReportTable
-    from becam.evaluation.subjects import Subject
+    from becam.evaluation.shards import Shard
 
 
 def audit(
@@ -146,6 +146,17 @@ def audit(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
+    jobs: JobsOption = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="K/N",
+            help="Only every N-th picture, from the K-th; other processes or machines may do the "
+            "other shards in the same folder at the same time. The command without --shard then "
+            "writes the table.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure how far heatmaps can be trusted, over many pictures and beside the floors.
@@ -158,149 +169,99 @@ def audit(
 
     Example: becam audit run/befa.pt --dataset shop --items 200 --method becam -o audit
     """
-    from rich.console import Console
+    from becam.evaluation.parallel import end_with_parent, measure_in_processes
+    from becam.evaluation.request import Request
+    from becam.evaluation.shards import WHOLE, Shard
 
-    from becam.attribution import Explainer
-    from becam.data.dataset import Dataset
-    from becam.errors import BecamError
-    from becam.evaluation.aims import ClassNames
-    from becam.evaluation.audit import TABLE, VALUES
-    from becam.evaluation.audit import audit as run_audit
-    from becam.evaluation.auditor import Plan
-    from becam.evaluation.faithfulness import Protocol
-    from becam.evaluation.measures import known_groups
-    from becam.evaluation.report import LEGEND
-    from becam.evaluation.subjects import item_subjects, photo_subjects, showing, shuffled
-
-    if dataset is None and images is None:
-        raise BecamError("Say which pictures to audit with --dataset or --images.")
-    methods = _methods(method or ["becam"])
-    plan = Plan(
-        methods,
-        known_groups(_split(measures)),
-        _truth(annotations, object_, distractor),
-        Protocol(steps),
-        stages,
-        seed,
-    )
-    opened = None if dataset is None else Dataset.open(dataset)
-    aiming = _aiming(target, images, opened, features, plan.truth)
-    explainer = Explainer(
-        ckpt,
+    end_with_parent()
+    share = WHOLE if shard is None else Shard.parse(shard)
+    _check_processes(jobs, device, shard, overwrite)
+    request = Request(
+        checkpoints=ckpt,
+        dataset=dataset,
+        images=images,
+        annotations=annotations,
+        objects=_split(object_),
+        distractors=_split(distractor),
+        items=items,
+        target=target,
+        features=features,
+        methods=method or ["becam"],
+        measures=_split(measures),
         no_adapter=no_adapter,
+        space=space,
+        masking=masking,
+        steps=steps,
+        stages=stages,
+        target_layer=target_layer,
         encoder=encoder,
         weights=weights or (),
-        target_layer=target_layer,
-        masking=masking,  # type: ignore[arg-type]  # checked by name, with a sentence
-        space=space,  # type: ignore[arg-type]
         batch_size=batch_size,
+        seed=seed,
         device=device,
         precision=precision,
     )
-    columns = explainer.columns
-    if isinstance(aiming, ClassNames) and len({c.engine for c in columns}) < len(columns):
-        raise BecamError(
-            "With --target text no recommender takes part, so a second checkpoint of the same "
-            "encoder says the same; give one of each encoder, without --no-adapter."
-        )
-    subjects: list[Subject]
-    if images is not None:
-        subjects = photo_subjects(images)
+    begun = request.audit(output, overwrite=overwrite)
+    if begun.missing(share):
+        if jobs == 1:
+            begun.measure(request.auditor(), share)
+        else:
+            measure_in_processes(begun, _same_audit(sys.argv[1:]), jobs=jobs, shard=share)
+    if shard is None:
+        _show(begun.sum_up(), output)
     else:
-        assert opened is not None
-        subjects = item_subjects(opened, [column.checkpoint for column in columns])
-    subjects = shuffled(subjects, seed=seed)
-    report = run_audit(
-        explainer,
-        aiming,
-        plan,
-        showing(subjects, plan.truth.annotations, plan.truth.objects, items),
-        output,
-        identity={
-            "checkpoints": [_checkpoint_hash(path) for path in ckpt],
-            "dataset": None if opened is None else opened.fingerprint,
-            "images": None if images is None else str(images.resolve()),
-            "annotations": None if annotations is None else str(annotations.resolve()),
-            "object": sorted(plan.truth.objects),
-            "distractor": sorted(plan.truth.distractors),
-            "target": target,
-            "features": features,
-            "methods": {name: [m.name, m.options()] for name, m in methods.items()},
-            "measures": plan.groups,
-            "no_adapter": no_adapter,
-            "space": space,
-            "masking": masking,
-            "steps": steps,
-            "stages": stages,
-            "target_layer": target_layer,
-            "encoder": encoder,
-            "precision": precision,
-            "seed": seed,
-        },
-        overwrite=overwrite,
+        _say_shard(begun, share, output)
+
+
+def _check_processes(jobs: int, device: str, shard: str | None, overwrite: bool) -> None:
+    from becam.devices import resolve_device
+    from becam.errors import BecamError
+
+    if jobs > 1 and resolve_device(device).type == "cuda":
+        raise BecamError(
+            f"One GPU serves one process; leave out --jobs {jobs}, or pass --device cpu."
+        )
+    if shard is not None and overwrite:
+        raise BecamError(
+            "With --overwrite a shard would discard what the others measure; choose another -o, "
+            "or delete the folder before the first shard."
+        )
+
+
+def _same_audit(arguments: Iterable[str]) -> list[str]:
+    """This command's arguments but for those that say who does it and whether it begins again."""
+    kept, rest = list[str](), iter(arguments)
+    for argument in rest:
+        name, given, _ = argument.partition("=")
+        if name in ("--jobs", "--shard"):
+            if not given:
+                next(rest)
+        elif argument != "--overwrite":
+            kept.append(argument)
+    return kept
+
+
+def _say_shard(begun: Audit, share: Shard, output: Path) -> None:
+    total, missing = len(begun.subjects), len(begun.missing())
+    when = "Once all are there" if missing else "Now"
+    typer.echo(
+        f"Shard {share} is done; {output} holds {total - missing} of {total} pictures. {when} the "
+        "same command without --shard writes the table."
     )
+
+
+def _show(report: Report, output: Path) -> None:
+    from rich.console import Console
+
+    from becam.evaluation.audit import TABLE, VALUES
+    from becam.evaluation.report import LEGEND
+
     console = Console()
     for found in report.tables():
         for table in _tables(found, console.width):
             console.print(table)
     typer.echo(LEGEND)
     typer.echo(f"Wrote {output / VALUES} and {output / TABLE}.")
-
-
-def _methods(specs: list[str]) -> dict[str, Method]:
-    from becam.attribution.methods import parse_method
-    from becam.errors import BecamError
-    from becam.evaluation.floors import FLOOR_METHODS
-
-    for spec in specs:
-        if spec in FLOOR_METHODS:
-            raise BecamError(f"{spec} is a floor, which every audit has; leave it out of --method.")
-    return {spec: parse_method(spec) for spec in specs}
-
-
-def _truth(annotations: Path | None, objects: str, distractors: str) -> Truth:
-    from becam.errors import BecamError
-    from becam.evaluation.annotations import read_annotations
-    from becam.evaluation.auditor import Truth
-
-    if annotations is None:
-        if objects or distractors:
-            raise BecamError("--object and --distractor name classes of --annotations; give them.")
-        return Truth()
-    read = read_annotations(annotations)
-    truth = Truth(read, read.known(_split(objects)), read.known(_split(distractors)))
-    if both := truth.objects & truth.distractors:
-        raise BecamError(f"{', '.join(sorted(both))} cannot be object and distractor at once.")
-    return truth
-
-
-def _aiming(
-    target: str | None,
-    images: Path | None,
-    dataset: Dataset | None,
-    features: str | None,
-    truth: Truth,
-) -> Aiming:
-    from becam.errors import BecamError
-    from becam.evaluation.aims import AIMS, ClassNames, NearestItem, OwnItem
-
-    aim = target or ("item" if images is None else None)
-    if aim is None:
-        raise BecamError(
-            "The pictures of --images belong to no item; say with --target text or --target "
-            "nearest what to compare them with."
-        )
-    if aim not in AIMS:
-        raise BecamError(f"There is no --target {aim}; choose from {', '.join(AIMS)}.")
-    if aim == "item":
-        if images is not None:
-            raise BecamError("The pictures of --images belong to no item; use --target nearest.")
-        return OwnItem()
-    if aim == "nearest":
-        return NearestItem(dataset, features)
-    if truth.annotations is None:
-        raise BecamError("--target text names what a picture shows; give --annotations.")
-    return ClassNames(truth.objects, truth.distractors)
 
 
 def _tables(found: ReportTable, width: int) -> Iterator[Table]:
@@ -319,13 +280,6 @@ def _tables(found: ReportTable, width: int) -> Iterator[Table]:
         for line in found.lines:
             table.add_row(line[0], *(cell.replace(" [", "\n[", 1) for cell in line[chosen]))
         yield table
-
-
-def _checkpoint_hash(path: Path) -> str:
-    from becam.checkpoint import CHECKPOINT_NAME
-    from becam.files import sha256
-
-    return sha256(path / CHECKPOINT_NAME if path.is_dir() else path)
 
 
 def _split(text: str) -> list[str]:

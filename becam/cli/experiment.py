@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from becam.cli.options import JobsOption
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,10 +27,6 @@ StoreOption = Annotated[
         metavar="STORE",
         help="Folder for all results; what is in it already is not run again.",
     ),
-]
-JobsOption = Annotated[
-    int,
-    typer.Option("--jobs", min=1, help="Trainings at a time, each in a process of its own."),
 ]
 KeepOption = Annotated[
     bool,

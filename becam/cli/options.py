@@ -26,6 +26,14 @@ MaskBatchSizeOption = Annotated[
         help="Masked pictures per forward pass of the encoder. Default: 16 on a CPU, 256 on a GPU.",
     ),
 ]
+JobsOption = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Trainings, or pictures of an audit, at a time, each in a process of its own.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that is already there.")

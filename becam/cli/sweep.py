@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.experiment import JobsOption, KeepOption, StoreOption, console, report, run
-from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption
+from becam.cli.experiment import KeepOption, StoreOption, console, report, run
+from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption, JobsOption
 
 if TYPE_CHECKING:
     from becam.experiments.sweep import LambdaSweep

@@ -1,4 +1,4 @@
-"""Many pictures measured, one after another, and summed up."""
+"""Many pictures measured, one after another or side by side, and summed up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from becam.evaluation.auditor import Auditor, Plan
 from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.parts import Parts
 from becam.evaluation.report import Report, report
+from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject
 from becam.evaluation.summary import with_box_accuracy
 from becam.files import atomic_file
@@ -21,6 +22,82 @@ from becam.progress import bar
 
 VALUES = "measures.parquet"
 TABLE = "table.md"
+
+
+class Audit:
+    """Pictures to measure into a folder, by this process or by several; it goes on where it was.
+
+    The folder gets ``parts/`` (a file a picture, as it is done), ``audit.json`` (what decides
+    them), ``measures.parquet`` (all values) and ``table.md``.
+
+    Args:
+        plan: what is measured.
+        subjects: the pictures; a later call may have more.
+        output: the folder.
+        identity: all that decides a picture's values, as plain values; a folder keeps to one.
+        overwrite: begin again.
+
+    Attributes:
+        subjects: the pictures.
+
+    Raises:
+        BecamError: the folder has an audit of another identity, or the plan lacks the truth.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        subjects: Sequence[Subject],
+        output: Path,
+        *,
+        identity: Mapping[str, Any],
+        overwrite: bool = False,
+    ) -> None:
+        truth = plan.truth
+        if "localisation" in plan.groups and (truth.annotations is None or not truth.objects):
+            raise BecamError(
+                "The localisation measures need to know where the object is; give --annotations "
+                "and --object, or leave localisation out of --measures."
+            )
+        self.subjects = subjects
+        self._plan = plan
+        self._output = output
+        self._parts = Parts(output, identity, overwrite=overwrite)
+
+    def missing(self, shard: Shard = WHOLE) -> list[Subject]:
+        """The pictures of a shard that the folder does not hold yet."""
+        own = shard.of(self.subjects)
+        names = self._parts.missing([subject.name for subject in own])
+        return [subject for subject in own if subject.name in names]
+
+    def measure(self, auditor: Auditor, shard: Shard = WHOLE) -> None:
+        """Measure, in this process, what a shard misses.
+
+        Raises:
+            BecamError: a picture cannot be measured.
+        """
+        total, missing = len(shard.of(self.subjects)), self.missing(shard)
+        done = total - len(missing)
+        with bar(desc="Auditing", total=total, unit="picture", initial=done) as progress:
+            for subject in missing:
+                if subject.name not in self._parts:  # another process may have come first
+                    self._parts.write(subject.name, auditor.rows(subject))
+                progress.update()
+
+    def sum_up(self) -> Report:
+        """Write the values and the table of all pictures.
+
+        Raises:
+            BecamError: one is missing or damaged.
+        """
+        found = self._parts.read([subject.name for subject in self.subjects])
+        values = with_box_accuracy(found)
+        with atomic_file(self._output / VALUES) as temporary:
+            write_parquet(values, temporary)
+        summary = report(values, list(FLOOR_METHODS), seed=self._plan.seed)
+        with atomic_file(self._output / TABLE) as temporary:
+            temporary.write_text(summary.to_markdown(), "utf-8")
+        return summary
 
 
 def audit(
@@ -33,40 +110,20 @@ def audit(
     identity: Mapping[str, Any],
     overwrite: bool = False,
 ) -> Report:
-    """Measure pictures, go on where an earlier call was stopped, and sum up.
-
-    The folder gets ``parts/`` (a file a picture, as it is done), ``audit.json`` (what decides
-    them), ``measures.parquet`` (all values) and ``table.md``.
+    """Measure pictures in this process, go on where an earlier call was stopped, and sum up.
 
     Args:
         explainer: checkpoints on their encoders.
         aiming: chooses the targets.
         plan: what is measured.
         subjects: the pictures; a later call may have more.
-        output: the folder.
+        output: the folder of the :class:`Audit`.
         identity: all that decides a picture's values, as plain values; a folder keeps to one.
         overwrite: begin again.
 
     Raises:
         BecamError: the folder has an audit of another identity, or a picture cannot be measured.
     """
-    if "localisation" in plan.groups and (plan.truth.annotations is None or not plan.truth.objects):
-        raise BecamError(
-            "The localisation measures need to know where the object is; give --annotations and "
-            "--object, or leave localisation out of --measures."
-        )
-    parts = Parts(output, identity, overwrite=overwrite)
-    auditor = Auditor(explainer, aiming, plan)
-    done = sum(subject.name in parts for subject in subjects)
-    with bar(desc="Auditing", total=len(subjects), unit="picture", initial=done) as progress:
-        for subject in subjects:
-            if subject.name not in parts:
-                parts.write(subject.name, auditor.rows(subject))
-                progress.update()
-    values = with_box_accuracy(parts.read([subject.name for subject in subjects]))
-    with atomic_file(output / VALUES) as temporary:
-        write_parquet(values, temporary)
-    found = report(values, list(FLOOR_METHODS), seed=plan.seed)
-    with atomic_file(output / TABLE) as temporary:
-        temporary.write_text(found.to_markdown(), "utf-8")
-    return found
+    here = Audit(plan, subjects, output, identity=identity, overwrite=overwrite)
+    here.measure(Auditor(explainer, aiming, plan))
+    return here.sum_up()

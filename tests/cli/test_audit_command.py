@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,6 +16,7 @@ from polars.testing import assert_frame_equal
 from zoo import make_checkpoint
 
 from becam import Dataset
+from becam.cli.audit import _same_audit
 from becam.data.catalogue.build import build_catalogue
 from becam.data.preparation import prepare_dataset
 from becam.encoders.extraction import extract_features
@@ -138,12 +140,12 @@ def test_a_killed_audit_goes_on(run_cli, world, tmp_path):
     )
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
-        if len(list((out / "parts").glob("[!.]*.parquet"))) >= 1:
+        if parts(out):
             break
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    done = len(list((out / "parts").glob("[!.]*.parquet")))
+    done = len(parts(out))
     assert 1 <= done < 4, "the kill came too early or too late to test anything"
     assert not (out / "measures.parquet").exists()
     status, _, errors = run_cli(*command)
@@ -155,6 +157,138 @@ def test_a_killed_audit_goes_on(run_cli, world, tmp_path):
         pl.read_parquet(path / "measures.parquet") for path in (out, tmp_path / "again")
     )
     assert_frame_equal(resumed, whole, rel_tol=1e-4, abs_tol=1e-4)
+
+
+def parts(folder):
+    return list((folder / "parts").glob("[!.]*.parquet"))
+
+
+def assert_same_audit(one, other):
+    """The same values, to rounding, and the same table but for it."""
+    found, wanted = (pl.read_parquet(path / "measures.parquet") for path in (one, other))
+    assert_frame_equal(found, wanted, rel_tol=1e-4, abs_tol=1e-4)
+    headings = [
+        [line for line in (path / "table.md").read_text().splitlines() if line.startswith("#")]
+        for path in (one, other)
+    ]
+    assert headings[0] == headings[1] != []
+
+
+def test_shards_fill_one_folder(audit, world, tmp_path, monkeypatch):
+    common = ("--dataset", world / "dataset", "--items", 3)
+    assert audit(["bm3"], *common, out="whole")[0] == 0
+    status, printed, errors = audit(["bm3"], *common, "--shard", "2/2")
+    assert status == 0, errors
+    assert "holds 1 of 3 pictures. Once all are there" in printed.replace("\n", " ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["audit.json", "parts"]
+    status, printed, errors = audit(["bm3"], *common, "--shard", "1/2")
+    assert status == 0, errors
+    assert "holds 3 of 3 pictures. Now" in printed.replace("\n", " ")
+    # Pictures have the names of their parts, so the shards were those of the audit's order.
+    assert {p.name for p in parts(tmp_path / "out")} == {p.name for p in parts(tmp_path / "whole")}
+
+    def refuse(*args, **options):
+        raise AssertionError("an encoder was loaded only to sum up")
+
+    monkeypatch.setattr("becam.evaluation.request.Explainer", refuse)
+    status, printed, errors = audit(["bm3"], *common)
+    assert status == 0, errors
+    assert "better than every floor" in printed
+    assert_same_audit(tmp_path / "out", tmp_path / "whole")
+    assert "differs in steps" in one_sentence(audit(["bm3"], *common, "--steps", 3, "--shard=1/2"))
+
+
+def test_two_jobs_give_the_table_of_one(audit, world, tmp_path):
+    common = ("--dataset", world / "dataset", "--items", 3, "--no-adapter")
+    assert audit(["bm3", "befa"], *common, out="whole")[0] == 0
+    (tmp_path / "out").mkdir()
+    status, printed, errors = audit(["bm3", "befa"], *common, "--jobs", 2, "--overwrite")
+    assert status == 0, errors
+    assert errors.count("Auditing") == errors.count("/3 [")  # one bar, whose total is all pictures
+    assert "3/3" in errors
+    assert "better than every floor" in printed
+    assert_same_audit(tmp_path / "out", tmp_path / "whole")
+
+
+def children(pid):
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_parent_leaves_no_child(run_cli, world, tmp_path, number):
+    out = tmp_path / "out"
+    command = ["audit", world / "bm3.pt", "--dataset", world / "dataset", "--items", 20]
+    command = [*map(str, command), "--steps", "64", "-o", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "becam", *command, "--jobs", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while not parts(out) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert errors.strip().endswith("becam: Stopped; what was complete is kept.")
+    deadline = time.monotonic() + 30
+    while any(map(alive, workers)):
+        assert time.monotonic() < deadline, "a process outlived its parent"
+        time.sleep(0.02)
+    complete = {path: path.stat().st_mtime_ns for path in parts(out)}
+    assert 1 <= len(complete) < 20, "the end came too early or too late to test anything"
+    status, _, errors = run_cli(*command, "--items", len(complete) + 1)
+    assert status == 0, errors
+    assert complete.items() <= {path: path.stat().st_mtime_ns for path in parts(out)}.items()
+    assert pl.read_parquet(out / "measures.parquet")["picture"].n_unique() == len(complete) + 1
+
+
+def test_the_sentence_of_a_process(audit, world, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    good, broken, *_ = sorted((world / "shop" / "images").iterdir())
+    (folder / good.name).write_bytes(good.read_bytes())
+    (folder / broken.name).write_bytes(broken.read_bytes()[:200])
+    options = ("--images", folder, "--dataset", world / "dataset", "--target", "nearest")
+    assert broken.name in one_sentence(audit(["bm3"], *options, "--jobs=2"))
+    assert not (tmp_path / "out" / "table.md").exists()
+
+
+def test_what_processes_are_not_for(audit, world, tmp_path, monkeypatch):
+    dataset = ("--dataset", world / "dataset")
+    for text in ("0/2", "3/2", "2", "a/b"):
+        assert "such as 1/4" in one_sentence(audit(["bm3"], *dataset, "--shard", text))
+    assert "discard" in one_sentence(audit(["bm3"], *dataset, "--shard", "1/2", "--overwrite"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    for device in ("auto", "cuda"):
+        said = one_sentence(audit(["bm3"], *dataset, "--jobs", 2, "--device", device))
+        assert "One GPU serves one process" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_get_the_same_command():
+    given = ["audit", "--jobs", "2", "a.pt", "--shard=1/2", "--overwrite", "--jobs=3", "--", "b.pt"]
+    assert _same_audit(given) == ["audit", "a.pt", "--", "b.pt"]
 
 
 def test_what_can_be_wrong(audit, world, tmp_path):
@@ -205,5 +339,5 @@ def test_an_unreadable_picture_is_named(audit, world, tmp_path):
 def test_help_teaches(run_cli):
     status, printed, _ = run_cli("audit", "--help")
     assert status == 0
-    for word in ("--annotations", "--distractor", "nearest", "Example", "faithfulness"):
+    for word in ("--annotations", "--distractor", "--shard", "nearest", "Example", "faithfulness"):
         assert word in printed
