@@ -14,6 +14,8 @@ import matplotlib
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from becam.attribution.target import Space
+from becam.attribution.weighting import Weighting
 from becam.figures.overlay import COLORMAP
 from becam.files import atomic_file
 
@@ -30,11 +32,36 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
+class MapView:
+    """One kind of map to choose.
+
+    Attributes:
+        key: for the page's own use.
+        words: for people.
+        weighting, space: how its maps are made.
+    """
+
+    key: str
+    words: str
+    weighting: Weighting
+    space: Space
+
+
+VIEWS = (
+    MapView("cosine", "Eq. 2", "cosine", "adapted"),
+    MapView("centered", "Eq. 2, weights minus their mean", "centered", "adapted"),
+    MapView(
+        "change", "change of the adapted feature, weights minus their mean", "centered", "change"
+    ),
+)
+
+
+@dataclass(frozen=True)
 class MapPanel:
-    """One overlay of one item: which weights, and where its energy lies."""
+    """One overlay of one item: of which view, and where its energy lies."""
 
     name: str
-    weighting: str
+    view: str
     overlay: Image.Image
     shares: dict[str, float]
     warnings: list[str]
@@ -72,6 +99,7 @@ def write_page(path: Path, *, cards: list[ItemCard], **values: Any) -> None:
         colours=COLOURS,
         classes=list(COLOURS),
         gradient=_gradient(),
+        views=VIEWS,
         **values,
     )
     with atomic_file(path) as temporary:

@@ -14,14 +14,14 @@ from PIL import Image
 from becam.attribution import Explainer, Heatmap
 from becam.attribution.floors import FLOORS, floor_maps
 from becam.attribution.methods import BeCAM
-from becam.attribution.weighting import Weighting
+from becam.attribution.target import Space
 from becam.checkpoint import Checkpoint
 from becam.data.catalogue.attributes import CLASSES
 from becam.data.catalogue.build import build_catalogue
 from becam.data.catalogue.reading import read_captions, read_labels
 from becam.data.dataset import Dataset
 from becam.data.preparation import prepare_dataset
-from becam.demo.page import ItemCard, MapPanel, write_page
+from becam.demo.page import VIEWS, ItemCard, MapPanel, MapView, write_page
 from becam.encoders.extraction import extract_features
 from becam.errors import BecamError
 from becam.evaluation.localisation import area_shares, energy_shares
@@ -38,7 +38,6 @@ PAGE = "index.html"
 BEFORE, AFTER = "before: BM3", "after: BM3 + BeFA"
 
 _PARTS = ("catalogue", "dataset", "bm3", "bm3-befa", PAGE)
-_WEIGHTINGS: tuple[Weighting, ...] = ("cosine", "centered")
 _K_CORE = 5
 _EPOCHS = 150
 _PICTURE_WIDTH = 340
@@ -91,10 +90,13 @@ def run_demo(
         )
         for adapter, name in (("none", "bm3"), ("befa", "bm3-befa"))
     ]
-    explainer = Explainer(checkpoints, labels=[BEFORE, AFTER], device=device)
+    explainers = {
+        space: Explainer(checkpoints, labels=[BEFORE, AFTER], space=space, device=device)
+        for space in dict.fromkeys(view.space for view in VIEWS)
+    }
     captions = read_captions(catalogue)
     gallery = [
-        _explain(explainer, dataset, catalogue, item, captions, seed)
+        _explain(explainers, dataset, catalogue, item, captions, seed)
         for item in track(
             one_of_each_kind(dataset, N_EXPLAINED), desc="Explaining pictures", unit="item"
         )
@@ -124,7 +126,7 @@ def one_of_each_kind(dataset: Dataset, count: int) -> list[int]:
 
 
 def _explain(
-    explainer: Explainer,
+    explainers: dict[Space, Explainer],
     dataset: Dataset,
     catalogue: Path,
     item: int,
@@ -136,13 +138,15 @@ def _explain(
     assert path is not None  # the catalogue draws a picture for every item
     picture = read_image(path)
     labels = read_labels(catalogue, row["id"])
-    views = explainer.encode(picture)
+    encoded = next(iter(explainers.values())).encode(picture)  # the others share it
     maps = [
-        _panel(heatmap, weighting, picture, labels)
-        for weighting in _WEIGHTINGS
-        for heatmap in explainer.score(views, row["id"], method=BeCAM(weighting))
+        _panel(heatmap, view, picture, labels)
+        for view in VIEWS
+        for heatmap in explainers[view.space].score(
+            encoded, row["id"], method=BeCAM(view.weighting)
+        )
     ]
-    (view,) = views.values()
+    (view,) = encoded.values()
     floors = floor_maps(view.activation, view.geometry, seed=(seed, item))
     area = area_shares(next(iter(floors.values())), labels, _LABELS)
     shares = {name: energy_shares(values, labels, _LABELS) for name, values in floors.items()}
@@ -151,12 +155,12 @@ def _explain(
 
 
 def _panel(
-    heatmap: Heatmap, weighting: str, picture: Image.Image, labels: NDArray[np.uint8]
+    heatmap: Heatmap, view: MapView, picture: Image.Image, labels: NDArray[np.uint8]
 ) -> MapPanel:
     warnings = heatmap.controls.warnings()
     return MapPanel(
         name=heatmap.label,
-        weighting=weighting,
+        view=view.key,
         overlay=_scaled(overlay(picture, heatmap)),
         shares=energy_shares(heatmap.full(), labels, _LABELS),
         warnings=warnings,
@@ -173,18 +177,18 @@ def _energy_rows(
     cards: list[ItemCard], floors: list[dict[str, dict[str, float]]]
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for weighting in _WEIGHTINGS:
+    for view in VIEWS:
         for name in (BEFORE, AFTER):
             found = [
                 panel.shares
                 for card in cards
                 for panel in card.maps
-                if panel.name == name and panel.weighting == weighting
+                if panel.name == name and panel.view == view.key
             ]
-            rows.append({"name": name, "weighting": weighting, "shares": _mean(found)})
+            rows.append({"name": name, "view": view.key, "shares": _mean(found)})
     for name in (*FLOORS, "area"):
         shares = _mean([floor[name] for floor in floors])
-        rows.append({"name": name, "weighting": "", "shares": shares})
+        rows.append({"name": name, "view": "", "shares": shares})
     return rows
 
 

@@ -44,7 +44,7 @@ def made(tmp_path_factory):
 def test_the_page_is_self_contained_and_complete(made):
     page = Page(made.read_text())
     images = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 2 * 5  # the picture, and two maps for each of two weightings
+    assert len(images) == 2 * 7  # the picture, and two maps in each of three views
     assert all(source.startswith("data:image/webp;base64,") for source in images)
     links = [v for _, a in page.tags for k, v in a.items() if k in ("href", "src")]
     assert [link for link in links if not link.startswith("data:")] == []
