@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from becam.attribution.methods.base import Method, Saliency
-from becam.attribution.target import Target
+from becam.attribution.target import Target, itself_target
 from becam.attribution.view import View
 from becam.attribution.weighting import cosine
 
@@ -48,6 +48,8 @@ class Controls:
         strongest_share: of sum_k |w_k| sum|A_k|, the part of the strongest channel; None for
             methods without weights.
         correlation_activation: with sum_k A_k, the map in which every channel weighs the same.
+        correlation_itself: with the map for the picture itself as target, in the encoder's own
+            space: what the encoder sees.
         correlation_others: with the maps for other items (or users), the mean over them.
         correlation_randomised: with the map after the encoder's weights were shuffled.
         positive_share: part of the grid where the map is positive.
@@ -73,6 +75,7 @@ class Controls:
     theta: float | None
     theta_blank: float | None = None
     similarity_spread: float | None = None
+    correlation_itself: float | None = None
     stored_cosine: float | None = None
     encoded: int | None = None
     correlation_expected: float | None = None
@@ -99,6 +102,12 @@ class Controls:
         if activation is not None and activation > SAME_MAP:
             found.append(
                 f"Shows where the encoder is active, whatever the target (r = {activation:.2f})."
+            )
+        itself = self.correlation_itself
+        if itself is not None and itself > SAME_MAP:
+            found.append(
+                f"Shows what the encoder sees in this picture, whatever behaviour says (r = "
+                f"{itself:.2f} with the picture itself as target)."
             )
         if activation is not None and activation < -SAME_MAP:
             found.append(
@@ -152,9 +161,9 @@ class Controls:
             return "n/a" if value is None else f"{value:+.2f}"
 
         correlations = (
-            f"r with activation {show(self.correlation_activation)}, others "
-            f"{show(self.correlation_others)}, shuffled encoder "
-            f"{show(self.correlation_randomised)}."
+            f"r with activation {show(self.correlation_activation)}, picture itself "
+            f"{show(self.correlation_itself)}, others {show(self.correlation_others)}, shuffled "
+            f"encoder {show(self.correlation_randomised)}."
         )
         if self.correlation_expected is not None:
             correlations += (
@@ -202,6 +211,7 @@ def measure(
         theta=None if target.anchor is None else angle(content, target.anchor),
         theta_blank=None if target.anchor is None else angle(nothing, target.anchor),
         similarity_spread=saliency.spread,
+        correlation_itself=correlation(raw, method.saliency(view, itself_target(view)).map),
         encoded=saliency.encoded,
         correlation_expected=saliency.expected_correlation,
         stored_cosine=None if target.stored is None else float(cosine(view.whole, target.stored)),

@@ -159,6 +159,11 @@ def picture_target(encoder: Encoder, picture: Image.Image, name: str) -> Target:
     return _feature_target(f"picture {name}", feature)
 
 
+def itself_target(view: View) -> Target:
+    """The picture itself, in the encoder's own space: what the encoder sees, whatever the item."""
+    return _feature_target("the picture itself", view.whole)
+
+
 def _feature_target(words: str, feature: Tensor) -> Target:
     vector = feature.float().cpu()
     return Target(

@@ -117,7 +117,7 @@ def audit(
             "--method",
             metavar="NAME[,OPTION=VALUE...]",
             help="A method to audit, such as becam or becam,weighting=centered; give it again for "
-            "one more row. The floors (random, gaussian, activation) are always rows.",
+            "one more row. The floors (random, gaussian, activation, picture) are always rows.",
         ),
     ] = None,
     measures: Annotated[

@@ -1,4 +1,8 @@
-"""The floors of every table as methods: maps that know nothing of the target."""
+"""The floors of every table as methods: maps that know nothing of the target.
+
+Random and Gaussian know neither picture nor item. Activation and picture know the picture: what
+is no better than they are may show what the encoder sees, and nothing of what behaviour says.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ import torch
 
 from becam.attribution.floors import gaussian_map, random_map
 from becam.attribution.methods.base import Method, Saliency
-from becam.attribution.target import Target
+from becam.attribution.methods.becam import BeCAM
+from becam.attribution.target import Target, itself_target
 from becam.attribution.view import View
 
 
@@ -56,7 +61,20 @@ class ActivationFloor(Method):
         return Saliency(view.activation.double().sum(0).float())
 
 
+class PictureFloor(Method):
+    """BeCAM with the picture itself as target: what the encoder sees in it, whatever the item."""
+
+    name: ClassVar[str] = "picture"
+    title: ClassVar[str] = "Picture"
+    summary: ClassVar[str] = "Where the picture is like itself to the encoder."
+    others: ClassVar[int] = 1
+
+    def saliency(self, view: View, target: Target) -> Saliency:
+        """See ``Method.saliency``."""
+        return Saliency(BeCAM("centered").saliency(view, itself_target(view)).map)
+
+
 FLOOR_METHODS: dict[str, Method] = {
-    floor.name: floor for floor in (RandomFloor(), GaussianFloor(), ActivationFloor())
+    floor.name: floor
+    for floor in (RandomFloor(), GaussianFloor(), ActivationFloor(), PictureFloor())
 }
-"""By the names of ``becam.attribution.floors.FLOORS``."""

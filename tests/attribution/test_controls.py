@@ -68,6 +68,7 @@ def test_angle_by_hand():
         ({"correlation_others": 0.98}, "little about this target"),
         ({"correlation_activation": 0.99}, "where the encoder is active"),
         ({"correlation_activation": -0.99}, "Upside down"),
+        ({"correlation_itself": 0.9}, "what the encoder sees"),
         ({"correlation_randomised": 0.95}, "hardly matters"),
         ({"similarity_spread": 0.0004}, "Next to nothing hangs on any region"),
         ({"strongest_share": 0.8}, "One channel makes 80%"),

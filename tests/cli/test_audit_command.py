@@ -71,7 +71,7 @@ def test_items(audit, world, tmp_path):
     assert set(values["picture"]) <= set(Dataset.open(world / "dataset").item_ids)
     assert (values["target"] == "item " + values["picture"]).all()
     assert values["checkpoint"].n_unique() == 3
-    methods = ["becam", "becam,weighting=centered", "random", "gaussian", "activation"]
+    methods = ["becam", "becam,weighting=centered", "random", "gaussian", "activation", "picture"]
     assert values["method"].unique(maintain_order=True).to_list() == methods
     assert values.group_by("checkpoint", "method").len()["len"].unique().to_list() == [3 * 25]
     boxes = values.filter(pl.col("measure") == "max_box_acc")

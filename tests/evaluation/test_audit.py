@@ -86,7 +86,7 @@ def test_every_row_is_there(explainer, truth, subject):
     labels = [column.label for column in explainer.columns]
     assert len(labels) == 3
     assert found["checkpoint"].unique(maintain_order=True).to_list() == labels
-    assert set(found["method"]) == {"a", "b", "random", "gaussian", "activation"}
+    assert set(found["method"]) == {"a", "b", "random", "gaussian", "activation", "picture"}
     faithful = {
         f"{measure}_{score}"
         for measure in (
@@ -159,7 +159,7 @@ def test_equal_maps_are_encoded_once(explainer, subject, monkeypatch):
     plan = Plan({}, ("faithfulness",), protocol=PROTOCOL)
     audited(explainer, plan, subject)
     a_map = 2 + 2 * (PROTOCOL.steps + 1) + 2 * len(PROTOCOL.percentiles)
-    assert sum(calls) == 3 * a_map  # three floors, however many checkpoints
+    assert sum(calls) == 4 * a_map + 1  # four floors and a blank picture, however many checkpoints
 
 
 def test_masking_by_blur_makes_its_own_blanks(encoder, subject):

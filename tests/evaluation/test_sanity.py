@@ -207,7 +207,7 @@ def test_floors_are_blind(load, staged):
         found = checked(floor, target, staged)
         for stage in ("adapter", "projection", "others"):
             assert found[f"spearman_{stage}"] == pytest.approx(1.0), name
-        blind = name != "activation"
+        blind = name not in ("activation", "picture")
         assert (found["spearman_encoder_2of2"] > 0.999) == blind
 
 
@@ -221,6 +221,10 @@ def test_floors(load, staged):
     assert torch.allclose(made("activation"), view.activation.sum(0), atol=1e-4)
     assert torch.equal(made("gaussian"), made("gaussian").flip(0).flip(1))
     assert made("random").shape == view.grid
+    likeness = torch.cosine_similarity(view.masked_features, view.whole[None], dim=-1)
+    weights = (likeness - likeness[view.live].mean()) * view.live
+    itself = (weights[:, None, None] * view.activation).sum(0)
+    assert torch.allclose(made("picture"), itself, atol=1e-4 * float(itself.abs().max()))
     assert torch.equal(made("random"), made("random"))
     assert not torch.equal(made("random"), made("random", blank))
     settings = replace(view.engine.settings, seed=1)
