@@ -37,6 +37,14 @@ def rows_are_independent(adapter):
     torch.testing.assert_close(adapter(z, e), alone)
 
 
+def every_feature_for_every_item(adapter):
+    for built in (adapter.eval(), adapter.finished()):
+        z, e = torch.randn(3, DIM), torch.randn(5, DIM)
+        found = built(z[:, None], e[None]).expand(3, 5, DIM)
+        pairs = torch.stack([built(z[i].expand(5, DIM), e) for i in range(3)])
+        torch.testing.assert_close(found, pairs)
+
+
 def deterministic_in_evaluation(adapter):
     adapter.eval()
     z, e = torch.randn(6, DIM), torch.randn(6, DIM)
@@ -78,6 +86,7 @@ def _rebuilt(adapter: Adapter) -> Adapter:
 
 
 CONTRACT = [
+    every_feature_for_every_item,
     shape_and_gradients,
     rows_are_independent,
     deterministic_in_evaluation,

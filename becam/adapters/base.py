@@ -38,12 +38,15 @@ class Adapter(nn.Module, ABC):
     def forward(self, z: Tensor, e: Tensor) -> Tensor:
         """Adapt features row by row.
 
+        Axes before the last broadcast: with z (n, 1, d) and e (1, m, d) every feature is adapted
+        for every item.
+
         Args:
             z: Projected content features, (B, d).
             e: ID embeddings of the same items, (B, d).
 
         Returns:
-            Adapted features, (B, d).
+            Adapted features, (B, d); where the adapter does not use ``e``, of z's shape.
         """
 
     def start_epoch(self, epoch: int) -> None:

@@ -71,15 +71,15 @@ class BeFA(Adapter):
         return e * torch.sigmoid(self.w3(self._drop(u)))
 
     def lift(self, e: Tensor) -> Tensor:
-        """Carry ``e`` (B, d) to (B, d_lambda) without parameters.
+        """Carry ``e`` (..., d) to (..., d_lambda) without parameters.
 
         For lambda >= 1 the vector is repeated lambda times, one copy after the other; below 1,
         1/lambda neighbours become their mean.
         """
         width = self.w1.out_features
         if width >= self.dim:
-            return e.repeat(1, width // self.dim)
-        return e.reshape(len(e), width, -1).mean(dim=-1)
+            return e.repeat(*(1,) * (e.ndim - 1), width // self.dim)
+        return e.reshape(*e.shape[:-1], width, -1).mean(dim=-1)
 
     def _drop(self, x: Tensor) -> Tensor:
         return nn.functional.dropout(x, self.dropout, self.training)

@@ -98,9 +98,11 @@ class LearnedBeFA(Adapter):
         return e * torch.sigmoid(self.w3(gates * self._drop(u)))
 
     def lift(self, e: Tensor) -> Tensor:
-        """Carry ``e`` (B, d) to the units, (B, n): entry j mod d for unit j."""
+        """Carry ``e`` (..., d) to the units, (..., n): entry j mod d for unit j."""
         # Training repeats instead of indexing, whose gradient is slow and not deterministic.
-        return e.repeat(1, MAX_RATIO) if self.units is None else e[:, self.lifted]
+        if self.units is None:
+            return e.repeat(*(1,) * (e.ndim - 1), MAX_RATIO)
+        return e[..., self.lifted]
 
     def start_epoch(self, epoch: int) -> None:
         """Set how much of the penalty this epoch pays: none in the first, all after ``anneal``."""

@@ -71,11 +71,10 @@ def rank_score(
 
     def similarities(projected: Tensor, some: Tensor) -> Tensor:
         """Of pictures (n, d) with items (m, d), each item with its own gate: (n, m)."""
-        content = projected[:, None].expand(-1, len(some), -1)
-        gates = some.expand_as(content)
+        content = projected[:, None]
         if adapted:
-            content = head.adapt(content.flatten(0, 1), gates.flatten(0, 1)).view_as(gates)
-        return cosine(content, gates)
+            content = head.adapt(content, some[None])
+        return cosine(content, some[None])
 
     @torch.no_grad()
     def ranks(features: Tensor) -> Tensor:

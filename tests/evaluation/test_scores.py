@@ -67,7 +67,9 @@ def test_memory_is_bounded(encoder, monkeypatch):
     seen = []
     original = head_type.adapt
     monkeypatch.setattr(
-        head_type, "adapt", lambda self, z, e: seen.append(len(z)) or original(self, z, e)
+        head_type,
+        "adapt",
+        lambda self, z, e: seen.append(len(z) * e.shape[1]) or original(self, z, e),
     )
     monkeypatch.setattr(scores, "_PAIRS", 64)
     rank_score(checkpoint, ITEM, space="adapted").of(torch.randn(10, encoder.dim))
