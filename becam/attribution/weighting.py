@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from becam.errors import BecamError
 
-Weighting = Literal["cosine", "centered", "increase", "softmax"]
-WEIGHTINGS: tuple[Weighting, ...] = ("cosine", "centered", "increase", "softmax")
+Weighting = Literal["centered", "cosine", "increase", "softmax"]
+WEIGHTINGS: tuple[Weighting, ...] = ("centered", "cosine", "increase", "softmax")
 
 
 def channel_weights(
@@ -22,7 +22,7 @@ def channel_weights(
     Args:
         cosines: cos(g(P F_k; e_i), e_i), shape (..., N).
         live: which channels have a range, (N,) bool.
-        weighting: ``cosine`` as in Eq. 2; ``centered`` minus the mean over the live channels;
+        weighting: ``centered`` minus the mean over the live channels; ``cosine`` as in Eq. 2;
             ``increase`` minus the blank picture's cosine; ``softmax`` over the live channels.
         blank_cosine: the blank picture's cosine, shape (...).
 

@@ -155,6 +155,7 @@ class Request:
             "target": self.target,
             "features": self.features,
             "methods": {name: [m.name, m.options()] for name, m in self.plan.methods.items()},
+            "floors": list(FLOOR_METHODS),
             "measures": self.plan.groups,
             "no_adapter": self.no_adapter,
             "space": self.space,

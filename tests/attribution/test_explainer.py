@@ -15,6 +15,7 @@ from becam.attribution.view import Engine
 from becam.errors import BecamError
 
 ITEM = "0007"
+EQ_2 = {"weighting": "cosine"}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def befa(encoder):
 
 def test_weights_are_the_cosines_of_the_definition(encoder, befa, picture):
     """Head and gate written out from the checkpoint's tensors; Eq. 8-10 and Eq. 2."""
-    heatmap = explain(picture, ITEM, befa, randomise=False)
+    heatmap = explain(picture, ITEM, befa, method_options=EQ_2, randomise=False)
     found = Engine(encoder, encoder.target_layer()).view(picture)
     modality = befa.modalities["image"]
     e = befa.item_embeddings[7]
@@ -75,8 +76,8 @@ def test_controls_against_their_definitions(encoder, plain, picture):
 
 def test_the_trap_of_eq_2_after_befa_is_said(befa, plain, picture):
     """The gate keeps every cosine near one, so the map is the activation: the words must say so."""
-    after = explain(picture, ITEM, befa, randomise=False)
-    before = explain(picture, ITEM, plain, randomise=False)
+    after = explain(picture, ITEM, befa, method_options=EQ_2, randomise=False)
+    before = explain(picture, ITEM, plain, method_options=EQ_2, randomise=False)
     assert after.controls.weight_std < 0.1 * before.controls.weight_std
     assert after.controls.correlation_activation > 0.99
     words = " ".join(after.controls.warnings())
@@ -110,7 +111,7 @@ def test_encodings_are_shared_by_checkpoints_items_and_methods(plain, befa, pict
     assert sum(calls) == channels + 1  # every mask once, and a blank picture
     calls.clear()
     explainer.score(views, "0001")
-    explainer.score(views, "0001", user_id="u3", method=BeCAM("centered"))
+    explainer.score(views, "0001", user_id="u3", method=BeCAM("increase"))
     assert not calls
 
 
@@ -125,7 +126,7 @@ def test_two_encoders_in_one_call(load, picture):
 
 
 def test_user_and_text_targets(encoder, plain, picture):
-    explainer = Explainer(plain, randomise=False)
+    explainer = Explainer(plain, method_options=EQ_2, randomise=False)
     views = explainer.encode(picture)
     (item,) = explainer.score(views, ITEM)
     (user,) = explainer.score(views, ITEM, user_id="u3")
@@ -148,7 +149,7 @@ def test_user_and_text_targets(encoder, plain, picture):
 def test_another_picture_as_target(encoder, plain, picture, tmp_path):
     other = picture.transpose(Image.Transpose.ROTATE_180)
     other.save(tmp_path / "other.png")
-    explainer = Explainer(plain, randomise=False)
+    explainer = Explainer(plain, method_options=EQ_2, randomise=False)
     views = explainer.encode(picture)
     (found,) = explainer.score(views, like=tmp_path / "other.png")
     feature = encoder.encode_image(encoder.preprocessing(other)[0][None])
@@ -201,7 +202,7 @@ def test_bad_requests_are_one_sentence(encoder, plain, load, picture, tmp_path):
     for option in ("method", "space", "masking"):
         with pytest.raises(BecamError, match="Unknown"):
             explain(picture, ITEM, plain, **{option: "nonsense"})
-    with pytest.raises(BecamError, match="one of cosine, centered"):
+    with pytest.raises(BecamError, match="one of centered, cosine"):
         explain(picture, ITEM, plain, method_options={"weighting": "nonsense"})
     with pytest.raises(BecamError, match="becam has no option 'speed'"):
         explain(picture, ITEM, plain, method_options={"speed": 1})

@@ -65,7 +65,13 @@ def test_change_is_the_cosine_of_changes(load, picture):
     assert float(target.similarity(view.whole[None])) == pytest.approx(1, abs=1e-5)
     assert float(target.similarity(view.blank[None])) == 0
     maps = {
-        space: Explainer(checkpoint, space=space, randomise=False).explain(picture, "0007")[0]
+        space: Explainer(
+            checkpoint,
+            space=space,
+            method="becam",
+            method_options={"weighting": "cosine"},
+            randomise=False,
+        ).explain(picture, "0007")[0]
         for space in ("adapted", "change")
     }
     others = {space: found.controls.correlation_others for space, found in maps.items()}

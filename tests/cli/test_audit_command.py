@@ -62,7 +62,7 @@ def test_items(audit, world, tmp_path):
         ["bm3", "befa"],
         *("--dataset", world / "dataset", "--annotations", world / "shop"),
         *("--object", "product", "--distractor", "skin,hair", "--items", 3, "--no-adapter"),
-        *("--method", "becam", "--method", "becam,weighting=centered"),
+        *("--method", "becam", "--method", "becam,weighting=cosine"),
         *("--measures", "faithfulness,localisation"),
     )
     assert status == 0, errors
@@ -71,7 +71,7 @@ def test_items(audit, world, tmp_path):
     assert set(values["picture"]) <= set(Dataset.open(world / "dataset").item_ids)
     assert (values["target"] == "item " + values["picture"]).all()
     assert values["checkpoint"].n_unique() == 3
-    methods = ["becam", "becam,weighting=centered", "random", "gaussian", "activation", "picture"]
+    methods = ["becam", "becam,weighting=cosine", "random", "gaussian", "activation", "picture"]
     assert values["method"].unique(maintain_order=True).to_list() == methods
     assert values.group_by("checkpoint", "method").len()["len"].unique().to_list() == [3 * 25]
     boxes = values.filter(pl.col("measure") == "max_box_acc")

@@ -81,7 +81,7 @@ def audited(explainer, plan, subject, aiming=None):
 
 
 def test_every_row_is_there(explainer, truth, subject):
-    plan = Plan({"a": BeCAM(), "b": BeCAM("centered")}, truth=truth, protocol=PROTOCOL, stages=2)
+    plan = Plan({"a": BeCAM(), "b": BeCAM("cosine")}, truth=truth, protocol=PROTOCOL, stages=2)
     found = audited(explainer, plan, subject)
     labels = [column.label for column in explainer.columns]
     assert len(labels) == 3

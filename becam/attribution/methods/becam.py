@@ -28,7 +28,9 @@ class BeCAM(Method):
     """Channels weighted by the similarity of the picture under their masks.
 
     Args:
-        weighting: how similarities become weights.
+        weighting: how similarities become weights. Minus their mean, the default, is where it was
+            measured never worse than Eq. 2's ``cosine`` and on photographs better; where all
+            similarities are nearly alike, Eq. 2 shows the plain activation.
         budget: encode this many masks and infer the others; 0 encodes all.
         tolerance: encode as many as this asks for; 0 encodes all.
     """
@@ -42,10 +44,10 @@ class BeCAM(Method):
         weighting: Annotated[
             Weighting,
             Option(
-                "How similarities become weights: as they are (Eq. 2), minus their mean, minus a "
+                "How similarities become weights: minus their mean, as they are (Eq. 2), minus a "
                 "blank picture's, or softmax."
             ),
-        ] = "cosine",
+        ] = "centered",
         budget: Annotated[
             int,
             Option("Encode this many masks and infer the others; 0 encodes all.", least=0),
