@@ -33,7 +33,6 @@ from becam.checkpoint import Checkpoint
 from becam.data.pictures import SUFFIXES
 from becam.images import read_image
 
-PRECISIONS = ("float32", "bfloat16")
 ITEMS = 2
 
 
@@ -107,18 +106,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=50)
     parser.add_argument("--peer-pictures", type=int, default=3)
     parser.add_argument("--budgets", nargs="+", type=int, default=[0, 128, 64, 48, 32])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     checkpoint = Checkpoint.load(arguments.ckpt)
     engines = {}
-    for precision in PRECISIONS:
+    for precision in ("float32", *arguments.precisions):
         explainer = Explainer(checkpoint, device=arguments.device, precision=precision)
         (engines[precision],) = explainer.engines.values()
         _ = engines[precision].fast
     paths = sorted(p for p in arguments.images.rglob("*") if p.suffix.lower() in SUFFIXES)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(paths))[: arguments.pictures]
-    rows = {(k, p): Row() for k in arguments.budgets for p in PRECISIONS}
+    rows = {(k, p): Row() for k in arguments.budgets for p in arguments.precisions}
     peer: list[float] = []
     for number, place in enumerate(tqdm(chosen, unit="picture")):
         picture = read_image(paths[place])

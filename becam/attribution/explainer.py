@@ -296,7 +296,7 @@ class Explainer:
                 "masking": engine.settings.masking,
                 "space": target.space,
                 "adapter": column.checkpoint.adapter_name("image"),
-                "precision": str(engine.settings.dtype).removeprefix("torch."),
+                "precision": str(engine.fast.dtype).removeprefix("torch."),
             },
         )
 

@@ -20,7 +20,7 @@ from becam.attribution.view import View
 # expects is the error that it makes.
 _BLUR = 0.5
 """Cells by which masks are blurred before they are compared: a small shift is a small change."""
-_NUGGET = 1e-2
+_NUGGET = 5e-2
 """Variance of what is particular to a mask, in units of the process's own."""
 _SURE = 1e-9
 """A variance below this is rounding."""
@@ -60,9 +60,11 @@ class MaskSample:
         self._prior.diagonal().add_(_NUGGET)
         self._variance = self._prior.diagonal().clone()
         self._factor = self._prior.new_zeros(len(self._prior), 0)
-        # An error reaches the map by its channel's activation; its mean over the grid is no shape.
+        # An error reaches the map by its channel's activation, less the mean of all channels where
+        # weights are centred; a map's mean over the grid is no shape.
         effects = view.activation[live].flatten(1).double()
         effects = effects - effects.mean(dim=1, keepdim=True)
+        effects = effects - effects.mean(dim=0)
         self._reach = self._prior[:, : len(effects)] @ effects
         self._chosen: list[int] = []
         self._features = torch.stack([view.blank, view.whole])

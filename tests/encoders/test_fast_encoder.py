@@ -8,12 +8,14 @@ from open_clip.modified_resnet import AttentionPool2d
 from zoo import ENCODERS, FAMILIES
 
 from becam.encoders.fast import FastEncoder, attention, folding
+from becam.encoders.fast import encoder as fast_encoder
 from becam.encoders.fast.attention import (
     FirstTokenPooling,
     FusedAttention,
     OpenClipPooledBlock,
     TimmPooledBlock,
 )
+from becam.errors import BecamWarning
 
 ALL = (*ENCODERS, *FAMILIES)
 # Which of them cut the picture into patches by one convolution, and how their last block is read.
@@ -186,6 +188,16 @@ def test_a_copy_that_breaks_is_not_used(load_any, monkeypatch):
     fast = FastEncoder(encoder)
     assert fast.stem is None
     assert same(fast, encoder)
+
+
+def test_an_encoder_that_loses_too_much_in_bfloat16_runs_in_float32(load_any, monkeypatch):
+    encoder = load_any("timm-cnn")
+    monkeypatch.setattr(fast_encoder, "_LOSS", 1e-6)
+    with pytest.warns(BecamWarning, match="in bfloat16, so it runs in float32"):
+        fast = FastEncoder(encoder, torch.bfloat16)
+    assert fast.dtype is torch.float32
+    assert same(fast, encoder)
+    assert {p.dtype for p in fast._encoder.vision.parameters()} == {torch.float32}
 
 
 def test_bfloat16_features_are_near_and_float32(load_any):

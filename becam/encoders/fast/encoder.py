@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from open_clip.modified_resnet import AttentionPool2d
 from open_clip.transformer import ResidualAttentionBlock
@@ -12,8 +14,12 @@ from becam.encoders.base import Encoder, PatchStem
 from becam.encoders.fast.attention import FirstTokenPooling, FusedAttention
 from becam.encoders.fast.copying import replace, structural_copy
 from becam.encoders.fast.folding import fold_batch_norms
+from becam.errors import BecamWarning
 
 _TOLERANCE = 1e-3
+_LOSS = 0.02
+"""Relative error of a feature in bfloat16 beyond which heatmaps would suffer: ViTs and ResNets lose
+half of that at most, MobileNets several times as much."""
 
 
 class FastEncoder:
@@ -27,9 +33,11 @@ class FastEncoder:
 
     Args:
         encoder: any encoder, on its device.
-        dtype: of its products and convolutions; features are always float32.
+        dtype: of its products and convolutions; features are always float32. Where an encoder
+            loses too much in it, a warning says so and float32 is used.
 
     Attributes:
+        dtype: what is used.
         stem: where pixels become patches; None where the tower can only be entered at its pixels.
     """
 
@@ -49,7 +57,7 @@ class FastEncoder:
         if not agrees:
             self._encoder, self.stem = structural_copy(encoder).eval(), None
         if dtype is not torch.float32:
-            _keep_weights_in(self._encoder.vision, dtype)
+            self._lower(pixels)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Features (B, d_m), float32, of normalised pixels (B, 3, H, W)."""
@@ -60,6 +68,24 @@ class FastEncoder:
         """Features (B, d_m), float32, of patches (B, L, D) as ``stem.projection`` gives them."""
         with autocast(self.device, self.dtype):
             return self._encoder.encode_image(patches).float()
+
+    @torch.inference_mode()
+    def _lower(self, pixels: Tensor) -> None:
+        """Compute in ``dtype`` from now on, unless that costs too much."""
+        exact = self._encoder
+        expected = self._forward(pixels).float()
+        self._encoder = structural_copy(exact)
+        _keep_weights_in(self._encoder.vision, self.dtype)
+        lost = float((self.encode_image(pixels) - expected).norm() / expected.norm())
+        if not lost <= _LOSS:
+            self._encoder, self.dtype = exact, torch.float32
+            warnings.warn(
+                BecamWarning(
+                    f"{self.original.record.describe()} loses {lost:.0%} of its features in "
+                    "bfloat16, so it runs in float32."
+                ),
+                stacklevel=2,
+            )
 
     @torch.inference_mode()
     def _agrees(self, pixels: Tensor) -> bool:
