@@ -116,7 +116,7 @@ def audit(
         typer.Option(
             "--method",
             metavar="NAME[,OPTION=VALUE...]",
-            help="A method to audit, such as becam or becam,weighting=centered; give it again for "
+            help="A method to audit, such as becam or becam,weighting=cosine; give it again for "
             "one more row. The floors (random, gaussian, activation, picture) are always rows.",
         ),
     ] = None,

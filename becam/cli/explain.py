@@ -61,7 +61,7 @@ def explain(
         typer.Option(
             "--method",
             metavar="NAME[,OPTION=VALUE...]",
-            help="Which attribution method, such as becam,weighting=centered; becam methods lists "
+            help="Which attribution method, such as becam,weighting=cosine; becam methods lists "
             "them.",
         ),
     ] = "becam",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from becam.attribution import Explainer, Heatmap
-from becam.attribution.floors import FLOORS, floor_maps
+from becam.attribution.heatmap import place, stretch
 from becam.attribution.methods import BeCAM
-from becam.attribution.target import Space
+from becam.attribution.target import Space, itself_target
 from becam.checkpoint import Checkpoint
 from becam.data.catalogue.attributes import CLASSES
 from becam.data.catalogue.build import build_catalogue
@@ -24,6 +24,7 @@ from becam.data.preparation import prepare_dataset
 from becam.demo.page import VIEWS, ItemCard, MapPanel, MapView, write_page
 from becam.encoders.extraction import extract_features
 from becam.errors import BecamError
+from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.localisation import area_shares, energy_shares
 from becam.figures.overlay import overlay
 from becam.images import read_image
@@ -96,7 +97,7 @@ def run_demo(
     }
     captions = read_captions(catalogue)
     gallery = [
-        _explain(explainers, dataset, catalogue, item, captions, seed)
+        _explain(explainers, dataset, catalogue, item, captions)
         for item in track(
             one_of_each_kind(dataset, N_EXPLAINED), desc="Explaining pictures", unit="item"
         )
@@ -131,7 +132,6 @@ def _explain(
     catalogue: Path,
     item: int,
     captions: dict[str, str],
-    seed: int,
 ) -> tuple[ItemCard, dict[str, dict[str, float]]]:
     row = dataset.items.row(item, named=True)
     path = dataset.image_path(item)
@@ -147,7 +147,13 @@ def _explain(
         )
     ]
     (view,) = encoded.values()
-    floors = floor_maps(view.activation, view.geometry, seed=(seed, item))
+    floors = {
+        name: place(
+            stretch(floor.saliency(view, itself_target(view)).map.clamp(min=0).numpy()),
+            view.geometry,
+        )
+        for name, floor in FLOOR_METHODS.items()
+    }
     area = area_shares(next(iter(floors.values())), labels, _LABELS)
     shares = {name: energy_shares(values, labels, _LABELS) for name, values in floors.items()}
     card = ItemCard(row["id"], row["text"], captions[row["id"]], _scaled(picture), area, maps)
@@ -186,7 +192,7 @@ def _energy_rows(
                 if panel.name == name and panel.view == view.key
             ]
             rows.append({"name": name, "view": view.key, "shares": _mean(found)})
-    for name in (*FLOORS, "area"):
+    for name in (*FLOOR_METHODS, "area"):
         shares = _mean([floor[name] for floor in floors])
         rows.append({"name": name, "view": "", "shares": shares})
     return rows

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from becam.attribution.floors import gaussian_map, random_map
+from becam.attribution.heatmap import FloatArray, stretch
 from becam.attribution.methods.base import Method, Saliency
 from becam.attribution.methods.becam import BeCAM
 from becam.attribution.target import Target, itself_target
@@ -78,3 +79,20 @@ FLOOR_METHODS: dict[str, Method] = {
     floor.name: floor
     for floor in (RandomFloor(), GaussianFloor(), ActivationFloor(), PictureFloor())
 }
+
+
+def random_map(grid: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+    """Uniform noise on the grid, (h, w) in [0, 1]."""
+    return stretch(rng.random(grid, dtype=np.float32))
+
+
+def gaussian_map(grid: tuple[int, int], sigma: float = 0.25) -> FloatArray:
+    """A Gaussian in the middle of the crop, (h, w) in [0, 1]; sigma as a part of each side."""
+    rows, columns = (_profile(side, sigma) for side in grid)
+    return np.outer(rows, columns).astype(np.float32)
+
+
+def _profile(side: int, sigma: float) -> NDArray[np.float64]:
+    centres = (np.arange(side) + 0.5) / side - 0.5
+    profile: NDArray[np.float64] = np.exp(-0.5 * (centres / sigma) ** 2)
+    return profile

@@ -16,7 +16,6 @@ from becam.attribution.controls import (
     mean_correlation,
     strongest_share,
 )
-from becam.attribution.floors import activation_map, gaussian_map, random_map
 
 QUIET = {
     "weight_mean": 0.1,
@@ -91,14 +90,3 @@ def test_an_angle_that_a_blank_picture_has_too_says_little():
     for blank, said in ((40.2, "a blank picture is as near"), (60.0, "agree")):
         (line,) = Controls(**{**QUIET, "theta": 40.0, "theta_blank": blank})._angle().splitlines()
         assert said in line
-
-
-def test_floors():
-    gaussian = gaussian_map((7, 9))
-    assert gaussian.argmax() == 3 * 9 + 4
-    assert np.allclose(gaussian, gaussian[::-1, ::-1])
-    first = random_map((7, 7), np.random.default_rng(3))
-    assert first.min() == 0
-    assert first.max() == 1
-    activation = torch.tensor([[[1.0, -4.0]], [[2.0, 1.0]]])
-    assert activation_map(activation).tolist() == [[1.0, 0.0]]

@@ -52,7 +52,7 @@ def test_the_page_is_self_contained_and_complete(made):
     for name in COLOURS:
         assert name in page.text
     assert "{{" not in page.text
-    for floor in ("random", "gaussian", "activation"):
+    for floor in ("random", "gaussian", "activation", "picture"):
         assert floor in page.text
 
 

@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -17,7 +18,7 @@ from becam.attribution.randomise import noise_pictures
 from becam.attribution.target import item_target, text_target
 from becam.attribution.view import Engine
 from becam.evaluation.cascade import cascade, shuffled_head, weights_from_the_output
-from becam.evaluation.floors import FLOOR_METHODS
+from becam.evaluation.floors import FLOOR_METHODS, gaussian_map, random_map
 from becam.evaluation.likeness import likeness
 from becam.evaluation.sanity import blank_view, randomised_engines, randomised_views, sanity
 
@@ -237,3 +238,12 @@ def test_a_blank_picture_is_blank(staged):
     assert blank.size == view.size
     assert not blank.pixels.any()
     assert torch.allclose(blank.whole, view.blank, atol=1e-4)
+
+
+def test_noise_and_gaussian():
+    gaussian = gaussian_map((7, 9))
+    assert gaussian.argmax() == 3 * 9 + 4
+    assert np.allclose(gaussian, gaussian[::-1, ::-1])
+    first = random_map((7, 7), np.random.default_rng(3))
+    assert first.min() == 0
+    assert first.max() == 1
