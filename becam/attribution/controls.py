@@ -86,7 +86,7 @@ class Controls:
 
     def words(self) -> list[str]:
         """The controls for a reader, the gravest first; never empty."""
-        return [*self.warnings(), self._angle(), self._summary()]
+        return [*self.warnings(), *self._likeness(), self._angle(), self._summary()]
 
     def warnings(self) -> list[str]:
         """What speaks against the map; empty when no control objects."""
@@ -102,12 +102,6 @@ class Controls:
         if activation is not None and activation > SAME_MAP:
             found.append(
                 f"Shows where the encoder is active, whatever the target (r = {activation:.2f})."
-            )
-        itself = self.correlation_itself
-        if itself is not None and itself > SAME_MAP:
-            found.append(
-                f"Shows what the encoder sees in this picture, whatever behaviour says (r = "
-                f"{itself:.2f} with the picture itself as target)."
             )
         if activation is not None and activation < -SAME_MAP:
             found.append(
@@ -140,6 +134,15 @@ class Controls:
         if self.strongest_share is not None and self.strongest_share > DOMINANT_SHARE:
             found.append(f"One channel makes {self.strongest_share:.0%} of the map.")
         return found
+
+    def _likeness(self) -> list[str]:
+        itself = self.correlation_itself
+        if itself is None or itself <= SAME_MAP:
+            return []
+        return [
+            f"Much the map of the picture itself as target (r = {itself:.2f}): the target agrees with "
+            "what the encoder sees here, as a whole."
+        ]
 
     def _angle(self) -> str:
         if self.theta is None:

@@ -67,7 +67,6 @@ def test_angle_by_hand():
         ({"correlation_others": 0.98}, "little about this target"),
         ({"correlation_activation": 0.99}, "where the encoder is active"),
         ({"correlation_activation": -0.99}, "Upside down"),
-        ({"correlation_itself": 0.9}, "what the encoder sees"),
         ({"correlation_randomised": 0.95}, "hardly matters"),
         ({"similarity_spread": 0.0004}, "Next to nothing hangs on any region"),
         ({"strongest_share": 0.8}, "One channel makes 80%"),
@@ -84,6 +83,13 @@ def test_each_control_can_object(change, said):
 @pytest.mark.parametrize(("theta", "said"), [(40, "agree"), (75, "omission"), (120, "drift")])
 def test_the_angle_is_put_into_words(theta, said):
     assert any(said in line for line in Controls(**{**QUIET, "theta": theta}).words())
+
+
+def test_likeness_with_the_picture_itself_is_said_and_no_objection():
+    for r, said in ((0.9, True), (0.7, False)):
+        controls = Controls(**{**QUIET, "correlation_itself": r})
+        assert controls.warnings() == []
+        assert any("what the encoder sees" in line for line in controls.words()) == said
 
 
 def test_an_angle_that_a_blank_picture_has_too_says_little():
