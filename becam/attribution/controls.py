@@ -140,8 +140,8 @@ class Controls:
         if itself is None or itself <= SAME_MAP:
             return []
         return [
-            f"Much the map of the picture itself as target (r = {itself:.2f}): the target agrees with "
-            "what the encoder sees here, as a whole."
+            f"Much the map of the picture itself as target (r = {itself:.2f}): the target agrees "
+            "with what the encoder sees here, as a whole."
         ]
 
     def _angle(self) -> str:
