@@ -265,7 +265,7 @@ def _show(report: Report, output: Path) -> None:
 
 
 def _tables(found: ReportTable, width: int) -> Iterator[Table]:
-    """As many methods side by side as a terminal is wide, intervals below their means."""
+    """As many measures side by side as a terminal is wide, intervals below their means."""
     from rich.table import Table
 
     rows = [found.header, *found.lines]
