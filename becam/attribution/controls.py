@@ -147,16 +147,13 @@ class Controls:
     def _angle(self) -> str:
         if self.theta is None:
             return "Compared with a text: no angle to behaviour."
-        if self.theta > DRIFT_DEGREES:
-            verdict = "information drift: the content points away from behaviour"
-        elif self.theta > OMISSION_DEGREES:
-            verdict = "information omission: the content misses much of behaviour"
-        elif (self.correlation_others or 0.0) > SAME_MAP:
-            verdict = "which says little, since every target looks alike"
-        elif self.theta_blank is not None and self.theta_blank < self.theta + NEAR_DEGREES:
-            verdict = "which says little, since a blank picture is as near"
-        else:
-            verdict = "content and behaviour agree"
+        verdict = angle_verdict(
+            self.theta,
+            blank=self.theta_blank,
+            others=self.correlation_others,
+            what="content",
+            nothing="a blank picture",
+        )
         return f"Content is {self.theta:.0f}° from behaviour ({verdict})."
 
     def _summary(self) -> str:
@@ -242,6 +239,29 @@ def strongest_share(activation: Tensor, weights: Tensor) -> float:
     parts = weights.abs().double() * activation.abs().double().sum(dim=(1, 2))
     total = parts.sum()
     return float(parts.max() / total) if total > 0 else 0.0
+
+
+def angle_verdict(
+    theta: float, *, blank: float | None, others: float | None, what: str, nothing: str
+) -> str:
+    """What an angle to behaviour means, in words.
+
+    Args:
+        theta: in degrees, of the whole picture or text.
+        blank: the same of an empty one; None where it is not known.
+        others: correlation with what others' targets give; None likewise.
+        what: stands at that angle, for people.
+        nothing: an empty one, for people.
+    """
+    if theta > DRIFT_DEGREES:
+        return f"information drift: the {what} points away from behaviour"
+    if theta > OMISSION_DEGREES:
+        return f"information omission: the {what} misses much of behaviour"
+    if (others or 0.0) > SAME_MAP:
+        return "which says little, since every target looks alike"
+    if blank is not None and blank < theta + NEAR_DEGREES:
+        return f"which says little, since {nothing} is as near"
+    return f"{what} and behaviour agree"
 
 
 def angle(a: Tensor, b: Tensor) -> float:

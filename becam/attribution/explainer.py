@@ -13,7 +13,14 @@ from PIL import Image
 
 from becam.attribution import controls
 from becam.attribution.heatmap import Heatmap
-from becam.attribution.labels import column_label
+from becam.attribution.labels import (
+    Source,
+    Sources,
+    before_and_after,
+    column_label,
+    loaded,
+    named_sources,
+)
 from becam.attribution.masking import MASKINGS, Masking
 from becam.attribution.methods import BeCAM, Method, create_method
 from becam.attribution.target import (
@@ -97,7 +104,7 @@ class Explainer:
 
     def __init__(
         self,
-        checkpoints: Sequence[Checkpoint | str | Path] | Checkpoint | str | Path,
+        checkpoints: Sources,
         *,
         labels: Sequence[str] | None = None,
         no_adapter: bool = False,
@@ -120,23 +127,20 @@ class Explainer:
             raise BecamError(f"Unknown masking {masking!r}; use one of {', '.join(MASKINGS)}.")
         self.method = create_method(method, method_options) if isinstance(method, str) else method
         self.randomise = randomise
+        placed = resolve_device(device)
         self.settings = Settings(
             masking=masking,
-            batch_size=resolve_batch_size(batch_size, resolve_device(device)),
-            dtype=resolve_precision(precision, resolve_device(device)),
+            batch_size=resolve_batch_size(batch_size, placed),
+            dtype=resolve_precision(precision, placed),
             progress=progress,
         )
         self._device = device
         self.engines: dict[Identity, Engine] = {}
         self.columns: list[Column] = []
         self._lately: dict[bytes, dict[Identity, View]] = {}
-        if isinstance(checkpoints, (Checkpoint, str, Path)):
-            checkpoints = [checkpoints]
-        if labels is not None and len(labels) != len(checkpoints):
-            raise BecamError(f"There are {len(checkpoints)} checkpoints but {len(labels)} labels.")
-        for position, source in enumerate(checkpoints):
-            checkpoint = source if isinstance(source, Checkpoint) else Checkpoint.load(source)
-            label = labels[position] if labels else column_label(source, checkpoint)
+        for source, given in named_sources(checkpoints, labels):
+            checkpoint = loaded(source)
+            label = column_label(source, checkpoint) if given is None else given
             self._add(checkpoint, label, space, no_adapter, encoder, weights, target_layer)
 
     def _add(
@@ -153,9 +157,9 @@ class Explainer:
             raise BecamError(f"{label} was trained without pictures, so none can be explained.")
         record = EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
         if record.identity not in self.engines:
-            loaded = load_matching(record, spec=encoder, weights=weights, device=self._device)
+            found = load_matching(record, spec=encoder, weights=weights, device=self._device)
             self.engines[record.identity] = Engine(
-                loaded, loaded.target_layer(target_layer), self.settings
+                found, found.target_layer(target_layer), self.settings
             )
         dim = self.engines[record.identity].encoder.dim
         expected = checkpoint.modalities["image"].projection_weight.shape[1]
@@ -164,11 +168,12 @@ class Explainer:
                 f"{label} projects features of length {expected}, but the encoder gives {dim}; "
                 "it was trained with another encoder."
             )
-        if no_adapter and space == "adapted" and checkpoint.adapter_name("image") != "none":
-            self.columns.append(
-                Column(f"{label}, no adapter", checkpoint, "content", record.identity)
+        self.columns += [
+            Column(name, checkpoint, chosen, record.identity)
+            for name, chosen in before_and_after(
+                label, checkpoint, "image", space=space, no_adapter=no_adapter
             )
-        self.columns.append(Column(label, checkpoint, space, record.identity))
+        ]
 
     def encode(self, image: Image.Image | str | Path) -> dict[Identity, View]:
         """The expensive half: what the method needs of a picture, once for each encoder.
@@ -304,7 +309,7 @@ class Explainer:
 def explain(
     image: Image.Image | str | Path,
     item_id: str | None,
-    ckpt: Checkpoint | str | Path,
+    ckpt: Source,
     *,
     user_id: str | None = None,
     text: str | None = None,

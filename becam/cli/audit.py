@@ -11,6 +11,7 @@ import typer
 
 from becam.cli.options import (
     CheckpointEncoderOption,
+    CheckpointsArgument,
     CheckpointWeightsOption,
     DeviceOption,
     JobsOption,
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
 
 
 def audit(
-    ckpt: Annotated[
-        list[Path], typer.Argument(metavar="CKPT...", help="Checkpoints made by becam train.")
-    ],
+    ckpt: CheckpointsArgument,
     output: Annotated[
         Path,
         typer.Option(

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.options import OverwriteOption, SeedOption
+from becam.cli.options import (
+    CheckpointsArgument,
+    OverwriteOption,
+    SeedOption,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,9 +23,7 @@ _SHOWN = 3
 
 
 def deviation(
-    ckpt: Annotated[
-        list[Path], typer.Argument(metavar="CKPT...", help="Checkpoints made by becam train.")
-    ],
+    ckpt: CheckpointsArgument,
     output: Annotated[
         Path,
         typer.Option(

@@ -10,6 +10,7 @@ import typer
 from becam.cli.options import (
     CheckpointEncoderOption,
     CheckpointWeightsOption,
+    ColumnsOption,
     DeviceOption,
     MaskBatchSizeOption,
     MaskingOption,
@@ -17,6 +18,7 @@ from becam.cli.options import (
     PrecisionOption,
     SpaceOption,
     TargetLayerOption,
+    UserIdOption,
 )
 
 
@@ -24,12 +26,7 @@ def explain(
     image: Annotated[
         Path, typer.Option("--image", help="The picture: JPEG, PNG, WebP, TIFF, GIF, ...")
     ],
-    ckpt: Annotated[
-        list[Path],
-        typer.Option(
-            "--ckpt", help="A checkpoint made by becam train; give it again for one more column."
-        ),
-    ],
+    ckpt: ColumnsOption,
     item_id: Annotated[
         str | None,
         typer.Option("--item-id", help="Your own id of the item, as in your data."),
@@ -44,10 +41,7 @@ def explain(
             "beside it.",
         ),
     ] = Path("explanation.png"),
-    user_id: Annotated[
-        str | None,
-        typer.Option("--user-id", help="What speaks to this user, instead of to all of them."),
-    ] = None,
+    user_id: UserIdOption = None,
     text: Annotated[
         str | None,
         typer.Option("--text", help="What agrees with this text (encoders with a text tower)."),

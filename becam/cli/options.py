@@ -12,6 +12,19 @@ from becam.options import DeclaredOption
 DatasetArgument = Annotated[
     Path, typer.Argument(help="A dataset folder made by becam prepare.", metavar="DATASET")
 ]
+CheckpointsArgument = Annotated[
+    list[Path], typer.Argument(metavar="CKPT...", help="Checkpoints made by becam train.")
+]
+ColumnsOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--ckpt", help="A checkpoint made by becam train; give it again for one more column."
+    ),
+]
+UserIdOption = Annotated[
+    str | None,
+    typer.Option("--user-id", help="What speaks to this user, instead of to all of them."),
+]
 DeviceOption = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one), cpu or cuda.")
 ]

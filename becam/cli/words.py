@@ -10,9 +10,11 @@ import typer
 from becam.cli.options import (
     CheckpointEncoderOption,
     CheckpointWeightsOption,
+    ColumnsOption,
     DeviceOption,
     NoAdapterOption,
     SpaceOption,
+    UserIdOption,
 )
 
 if TYPE_CHECKING:
@@ -23,12 +25,7 @@ if TYPE_CHECKING:
 
 def words(
     item_id: Annotated[str, typer.Option("--item-id", help="Your own id of the item.")],
-    ckpt: Annotated[
-        list[Path],
-        typer.Option(
-            "--ckpt", help="A checkpoint made by becam train; give it again for one more column."
-        ),
-    ],
+    ckpt: ColumnsOption,
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -50,10 +47,7 @@ def words(
             help="The picture to write (.png, .pdf, .svg); the numbers (.json) go beside it.",
         ),
     ] = Path("words.png"),
-    user_id: Annotated[
-        str | None,
-        typer.Option("--user-id", help="What speaks to this user, instead of to all of them."),
-    ] = None,
+    user_id: UserIdOption = None,
     contribution: Annotated[
         str,
         typer.Option(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from becam.attribution.controls import DRIFT_DEGREES, OMISSION_DEGREES
-from becam.attribution.labels import column_label
+from becam.attribution.labels import Source, Sources, column_label, loaded, named_sources
 from becam.checkpoint import Checkpoint, Head
 from becam.contents import Contents, find_contents, known_items
 from becam.data.dataset import Dataset, sort_modalities
@@ -23,7 +23,6 @@ from becam.evaluation.deviation_summary import Summary, summarise
 from becam.progress import bar
 
 Floats = NDArray[np.float64]
-Sources = Sequence[Checkpoint | str | Path] | Checkpoint | str | Path
 
 _ROWS = 16_384
 """Items that are projected at a time."""
@@ -151,17 +150,14 @@ def deviations(
             f"--omission is an angle above 0 and up to {DRIFT_DEGREES:g} degrees, beyond which it "
             f"is drift, not {omission:g}."
         )
-    if isinstance(checkpoints, (Checkpoint, str, Path)):
-        checkpoints = [checkpoints]
-    if labels is not None and len(labels) != len(checkpoints):
-        raise BecamError(f"There are {len(checkpoints)} checkpoints but {len(labels)} labels.")
+    sources = named_sources(checkpoints, labels)
     opened = dataset if dataset is None or isinstance(dataset, Dataset) else Dataset.open(dataset)
-    for position, source in enumerate(checkpoints):
-        checkpoint = source if isinstance(source, Checkpoint) else Checkpoint.load(source)
+    for source, given in sources:
+        checkpoint = loaded(source)
         for modality in _chosen(checkpoint, source, modalities):
             contents = find_contents(checkpoint, modality, opened)
             values = _measure(checkpoint, modality, contents, seed, progress)
-            label = labels[position] if labels else column_label(source, checkpoint, modality)
+            label = column_label(source, checkpoint, modality) if given is None else given
             yield Deviation(
                 label=label,
                 modality=modality,
@@ -202,7 +198,7 @@ def receivers(n: int, seed: int) -> NDArray[np.int64]:
 
 
 def _chosen(
-    checkpoint: Checkpoint, source: Checkpoint | str | Path, modalities: Sequence[str] | None
+    checkpoint: Checkpoint, source: Source, modalities: Sequence[str] | None
 ) -> tuple[str, ...]:
     there = sort_modalities(checkpoint.modalities)
     missing = [name for name in modalities or () if name not in there]

@@ -13,6 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from processes import alive, children
+from sentences import one_sentence
 from zoo import make_checkpoint
 
 from becam import Dataset
@@ -46,15 +48,6 @@ def audit(run_cli, world, tmp_path):
         return run_cli("audit", *paths, "--steps", 2, "-o", tmp_path / out, *more)
 
     return run
-
-
-def one_sentence(result):
-    status, _, errors = result
-    assert status == 1, errors
-    lines = [line for line in errors.splitlines() if line.startswith("becam:")]
-    assert len(lines) == 1
-    assert "Traceback" not in errors
-    return lines[0]
 
 
 def test_items(audit, world, tmp_path):
@@ -208,21 +201,6 @@ def test_two_jobs_give_the_table_of_one(audit, world, tmp_path):
     assert "3/3" in errors
     assert "better than every floor" in printed
     assert_same_audit(tmp_path / "out", tmp_path / "whole")
-
-
-def children(pid):
-    return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts processes in /proc")

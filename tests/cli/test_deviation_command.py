@@ -10,6 +10,7 @@ import pytest
 from deviating import ITEMS, checkpoint_of
 from PIL import Image
 from planted import planted_dataset
+from sentences import one_sentence
 
 from becam.evaluation.deviation import deviation as measured
 
@@ -41,14 +42,6 @@ def deviation(run_cli, world):
         return run_cli("deviation", *(world / name for name in names), *more)
 
     return run
-
-
-def one_sentence(result):
-    status, _, errors = result
-    assert status == 1
-    (line,) = [line for line in errors.splitlines() if line.startswith("becam:")]
-    assert "Traceback" not in errors
-    return line
 
 
 def test_folder_and_terminal(deviation, world, tmp_path):

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from sentences import one_sentence
 from worded import item_texts, text_checkpoint, worded_dataset
 from zoo import make_checkpoint
 
@@ -41,14 +42,6 @@ def words(run_cli, files):
         return run_cli("words", "--item-id", item, "--ckpt", files / ckpt, *more)
 
     return run
-
-
-def one_sentence(result):
-    status, _, errors = result
-    assert status == 1
-    (line,) = [line for line in errors.splitlines() if line.startswith("becam:")]
-    assert "Traceback" not in errors
-    return line
 
 
 def test_sheet_numbers_and_terminal(words, files, tmp_path):

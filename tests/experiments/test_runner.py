@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from planted import planted_dataset
+from processes import alive, children
 from typer.testing import CliRunner
 
 import becam.training
@@ -89,21 +90,6 @@ def wait_for(condition, process, seconds=120):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.stdout.read()
         time.sleep(0.02)
-
-
-def children(pid):
-    return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def started(path, runs):

@@ -7,10 +7,8 @@ from typing import Any
 
 from becam.attribution.controls import (
     DOMINANT_SHARE,
-    DRIFT_DEGREES,
-    NEAR_DEGREES,
-    OMISSION_DEGREES,
     SAME_MAP,
+    angle_verdict,
 )
 
 NEGLIGIBLE = 0.01
@@ -98,16 +96,13 @@ class WordControls:
         ]
 
     def _angle(self) -> str:
-        if self.theta > DRIFT_DEGREES:
-            verdict = "information drift: the text points away from behaviour"
-        elif self.theta > OMISSION_DEGREES:
-            verdict = "information omission: the text misses much of behaviour"
-        elif (self.correlation_others or 0.0) > SAME_MAP:
-            verdict = "which says little, since every target looks alike"
-        elif self.theta_blank < self.theta + NEAR_DEGREES:
-            verdict = "which says little, since no text at all is as near"
-        else:
-            verdict = "text and behaviour agree"
+        verdict = angle_verdict(
+            self.theta,
+            blank=self.theta_blank,
+            others=self.correlation_others,
+            what="text",
+            nothing="no text at all",
+        )
         adapted = self.theta != self.theta_projected
         before = f"; before the adapter {self.theta_projected:.0f}°" if adapted else ""
         return f"The text is {self.theta:.0f}° from behaviour ({verdict}){before}."

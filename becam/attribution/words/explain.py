@@ -16,7 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from becam.attribution.labels import column_label
+from becam.attribution.labels import (
+    Sources,
+    before_and_after,
+    column_label,
+    loaded,
+    named_sources,
+)
 from becam.attribution.target import SPACES, Space, Target, item_target, user_target
 from becam.attribution.weighting import cosine
 from becam.attribution.words.controls import WordControls
@@ -83,7 +89,7 @@ class WordWeights:
 
 def explain_words(
     item_id: str,
-    checkpoints: Sequence[Checkpoint | str | Path] | Checkpoint | str | Path,
+    checkpoints: Sources,
     *,
     dataset: Dataset | str | Path | None = None,
     text: str | None = None,
@@ -135,10 +141,6 @@ def explain_words(
         raise BecamError(
             f"Unknown contribution {contribution!r}; use one of {', '.join(CONTRIBUTIONS)}."
         )
-    if isinstance(checkpoints, (Checkpoint, str, Path)):
-        checkpoints = [checkpoints]
-    if labels is not None and len(labels) != len(checkpoints):
-        raise BecamError(f"There are {len(checkpoints)} checkpoints but {len(labels)} labels.")
     columns = _columns(checkpoints, labels, item_id, user_id, space, no_adapter)
     opened = dataset if dataset is None or isinstance(dataset, Dataset) else Dataset.open(dataset)
     texts = None if opened is None else ItemTexts(opened)
@@ -172,7 +174,7 @@ class _Column:
 
 
 def _columns(
-    checkpoints: Sequence[Checkpoint | str | Path],
+    checkpoints: Sources,
     labels: Sequence[str] | None,
     item_id: str,
     user_id: str | None,
@@ -180,18 +182,17 @@ def _columns(
     no_adapter: bool,
 ) -> list[_Column]:
     columns = []
-    for position, source in enumerate(checkpoints):
-        checkpoint = source if isinstance(source, Checkpoint) else Checkpoint.load(source)
+    for source, given in named_sources(checkpoints, labels):
+        checkpoint = loaded(source)
         if TEXT not in checkpoint.modalities:
             name = "The checkpoint" if isinstance(source, Checkpoint) else source
             raise BecamError(f"{name} was trained without texts, so none can be explained.")
-        label = labels[position] if labels else column_label(source, checkpoint, TEXT)
-        spaces = {label: space}
-        if no_adapter and space == "adapted" and checkpoint.adapter_name(TEXT) != "none":
-            spaces = {f"{label}, no adapter": "content", label: space}
+        label = column_label(source, checkpoint, TEXT) if given is None else given
         columns += [
-            _Column(words, checkpoint, _target(checkpoint, item_id, user_id, chosen))
-            for words, chosen in spaces.items()
+            _Column(name, checkpoint, _target(checkpoint, item_id, user_id, chosen))
+            for name, chosen in before_and_after(
+                label, checkpoint, TEXT, space=space, no_adapter=no_adapter
+            )
         ]
     return columns
 
