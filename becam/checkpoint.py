@@ -5,6 +5,8 @@ It holds tensors and plain values only, so loading one never runs code.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -176,6 +178,20 @@ class Checkpoint:
         return self.state.get(f"features.{modality}.rows")
 
     @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that heatmaps depend on, the same wherever the file lies.
+
+        That is items, users, their ID embeddings, projections, adapters, encoders and trained
+        features.
+        """
+        digest = hashlib.sha256()
+        _digest(digest, [self.item_ids, self.user_ids])
+        _digest(digest, [self.item_embeddings, self.user_embeddings])
+        for name, modality in sorted(self.modalities.items()):
+            _digest(digest, [name, vars(modality), self.trained_features(name)])
+        return digest.hexdigest()
+
+    @cached_property
     def _items(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self.item_ids)}
 
@@ -190,6 +206,22 @@ class Checkpoint:
                 f"{', '.join(self.modalities)}."
             )
         return self.modalities[name]
+
+
+def _digest(digest: hashlib._Hash, value: object) -> None:
+    if isinstance(value, Tensor):
+        _digest(digest, f"{value.dtype} {list(value.shape)}")
+        flat = value.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().data)
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            _digest(digest, key)
+            _digest(digest, value[key])
+    elif isinstance(value, list) and any(isinstance(one, (Tensor, dict)) for one in value):
+        for one in value:
+            _digest(digest, one)
+    else:
+        digest.update(json.dumps(value, sort_keys=True, default=str).encode())
 
 
 def installed_version() -> str:

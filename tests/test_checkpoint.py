@@ -276,3 +276,22 @@ def test_a_failed_save_leaves_the_old_file(checkpoint, saved, monkeypatch):
         checkpoint.save(saved)
     assert saved.read_bytes() == before
     assert [p.name for p in saved.parent.iterdir()] == ["befa.pt"]
+
+
+def test_the_fingerprint_is_of_what_maps_depend_on_and_of_nothing_else(checkpoint, saved):
+    assert Checkpoint.load(saved).fingerprint == checkpoint.fingerprint
+    assert replace(checkpoint, metrics={"epoch": 99}).fingerprint == checkpoint.fingerprint
+    moved = checkpoint.item_embeddings.clone()
+    moved[0, 0] += 1e-3
+    image = checkpoint.modalities["image"]
+    gate = {name: value + 1e-3 for name, value in image.adapter["state"].items()}
+    others = [
+        {"item_embeddings": moved},
+        {"item_ids": checkpoint.item_ids[::-1]},
+        {"user_ids": checkpoint.user_ids[::-1]},
+        {"state": {"features.image.rows": torch.ones(ITEMS, D_M)}},
+        {"modalities": {"image": replace(image, adapter={**image.adapter, "state": gate})}},
+        {"modalities": {"image": image}},
+    ]
+    found = {replace(checkpoint, **change).fingerprint for change in others}
+    assert len(found | {checkpoint.fingerprint}) == 1 + len(others)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +24,7 @@ from becam.cli.options import (
     SpaceOption,
     TargetLayerOption,
 )
+from becam.cli.sharing import ShardOption, check_processes, same_command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -146,16 +147,7 @@ def audit(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
     jobs: JobsOption = 1,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard",
-            metavar="K/N",
-            help="Only every N-th picture, from the K-th; other processes or machines may do the "
-            "other shards in the same folder at the same time. The command without --shard then "
-            "writes the table.",
-        ),
-    ] = None,
+    shard: ShardOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Measure how far heatmaps can be trusted, over many pictures and beside the floors.
@@ -174,7 +166,7 @@ def audit(
 
     end_with_parent()
     share = WHOLE if shard is None else Shard.parse(shard)
-    _check_processes(jobs, device, shard, overwrite)
+    check_processes(jobs, device, shard, overwrite)
     request = Request(
         checkpoints=ckpt,
         dataset=dataset,
@@ -205,39 +197,11 @@ def audit(
         if jobs == 1:
             begun.measure(request.auditor(), share)
         else:
-            measure_in_processes(begun, _same_audit(sys.argv[1:]), jobs=jobs, shard=share)
+            measure_in_processes(begun, same_command(sys.argv[1:]), jobs=jobs, shard=share)
     if shard is None:
         _show(begun.sum_up(), output)
     else:
         _say_shard(begun, share, output)
-
-
-def _check_processes(jobs: int, device: str, shard: str | None, overwrite: bool) -> None:
-    from becam.devices import resolve_device
-    from becam.errors import BecamError
-
-    if jobs > 1 and resolve_device(device).type == "cuda":
-        raise BecamError(
-            f"One GPU serves one process; leave out --jobs {jobs}, or pass --device cpu."
-        )
-    if shard is not None and overwrite:
-        raise BecamError(
-            "With --overwrite a shard would discard what the others measure; choose another -o, "
-            "or delete the folder before the first shard."
-        )
-
-
-def _same_audit(arguments: Iterable[str]) -> list[str]:
-    """This command's arguments but for those that say who does it and whether it begins again."""
-    kept, rest = list[str](), iter(arguments)
-    for argument in rest:
-        name, given, _ = argument.partition("=")
-        if name in ("--jobs", "--shard"):
-            if not given:
-                next(rest)
-        elif argument != "--overwrite":
-            kept.append(argument)
-    return kept
 
 
 def _say_shard(begun: Audit, share: Shard, output: Path) -> None:

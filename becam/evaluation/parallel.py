@@ -1,4 +1,4 @@
-"""An audit in several processes: each measures a shard, all end together."""
+"""Pictures in several processes of the command line: each does a shard, all end together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 
 from becam.errors import BecamError, BecamWarning
-from becam.evaluation.audit import Audit
 from becam.evaluation.shards import WHOLE, Shard
+from becam.evaluation.subjects import Subject
 from becam.progress import bar
 
 _POLL_SECONDS = 0.2
@@ -28,31 +29,49 @@ LIFELINE = "BECAM_LIFELINE"
 """Set for a process whose standard input ends when its parent does."""
 
 
+class Shared(Protocol):
+    """Pictures that several processes work on, such as those of an audit."""
+
+    @property
+    def subjects(self) -> Sequence[Subject]:
+        """The pictures."""
+
+    def missing(self, shard: Shard = WHOLE) -> Sequence[Subject]:
+        """Those of a shard that are not done yet."""
+
+
 def measure_in_processes(
-    audit: Audit, command: Sequence[str], *, jobs: int, shard: Shard = WHOLE
+    work: Shared,
+    command: Sequence[str],
+    *,
+    jobs: int,
+    shard: Shard = WHOLE,
+    desc: str = "Auditing",
 ) -> None:
-    """Have processes of the command line measure what a shard of an audit misses.
+    """Have processes of the command line do what a shard of some work misses.
 
     They share this process's threads, and end with it, whatever ends it.
 
     Args:
-        audit: the audit; having begun it, this process has written its record before the others
+        work: the work; having begun it, this process has written its record before the others
             look for one.
-        command: ``audit`` and its arguments, for the same audit, without ``--shard``.
+        command: ``audit`` or another command, and its arguments, for the same work, without
+            ``--shard``.
         jobs: how many processes.
         shard: what they share among them.
+        desc: what the bar says.
 
     Raises:
         BecamError: what the first that failed said; the others have ended.
     """
-    shares = [share for share in shard.split(jobs) if audit.missing(share)]
+    shares = [share for share in shard.split(jobs) if work.missing(share)]
     # What torch takes is the machine's cores, unless OMP_NUM_THREADS or the scheduler says less.
     threads = max(1, torch.get_num_threads() // max(1, len(shares)))
     children: list[_Child] = []
     try:
         for share in shares:
             children.append(_Child(command, share, threads))
-        _watch(children, audit, shard)
+        _watch(children, work, shard, desc)
     finally:
         for child in children:
             child.terminate()
@@ -111,9 +130,9 @@ class _Child:
             raise BecamError(
                 said[-1].removeprefix(_SAID)
                 if status > 0 and said
-                else "A process of the audit ended by itself, as when memory runs out; what was "
+                else "A process of the command ended by itself, as when memory runs out; what was "
                 "complete is kept: run the command again with fewer --jobs."
-            ) from RuntimeError("\n".join(["In a process of the audit:", *self._lines]))
+            ) from RuntimeError("\n".join(["In a process of the command:", *self._lines]))
         return status is not None
 
     def terminate(self) -> None:
@@ -139,13 +158,13 @@ class _Child:
             self._lines.append(line.rstrip("\n"))
 
 
-def _watch(children: Sequence[_Child], audit: Audit, shard: Shard) -> None:
+def _watch(children: Sequence[_Child], work: Shared, shard: Shard, desc: str) -> None:
     """Count the pictures on disk until all have ended."""
-    total, missing = len(shard.of(audit.subjects)), len(audit.missing(shard))
-    with bar(desc="Auditing", total=total, unit="picture", initial=total - missing) as progress:
+    total, missing = len(shard.of(work.subjects)), len(work.missing(shard))
+    with bar(desc=desc, total=total, unit="picture", initial=total - missing) as progress:
         while True:
             ended = [child.ended() for child in children]
-            progress.update(total - len(audit.missing(shard)) - progress.n)
+            progress.update(total - len(work.missing(shard)) - progress.n)
             if all(ended):
                 return
             time.sleep(_POLL_SECONDS)

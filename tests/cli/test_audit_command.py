@@ -18,7 +18,7 @@ from sentences import one_sentence
 from zoo import make_checkpoint
 
 from becam import Dataset
-from becam.cli.audit import _same_audit
+from becam.cli.sharing import same_command
 from becam.data.catalogue.build import build_catalogue
 from becam.data.preparation import prepare_dataset
 from becam.encoders.extraction import extract_features
@@ -266,7 +266,7 @@ def test_what_processes_are_not_for(audit, world, tmp_path, monkeypatch):
 
 def test_processes_get_the_same_command():
     given = ["audit", "--jobs", "2", "a.pt", "--shard=1/2", "--overwrite", "--jobs=3", "--", "b.pt"]
-    assert _same_audit(given) == ["audit", "a.pt", "--", "b.pt"]
+    assert same_command(given) == ["audit", "a.pt", "--", "b.pt"]
 
 
 def test_what_can_be_wrong(audit, world, tmp_path):
