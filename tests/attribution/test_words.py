@@ -21,6 +21,8 @@ from zoo import make_checkpoint
 
 from becam import BecamError, explain_words
 from becam.attribution.target import item_target
+from becam.attribution.words import WordExplainer
+from becam.attribution.words import explainer as explainer_module
 from becam.attribution.words.controls import WordControls
 from becam.attribution.words.features import encode_words
 from becam.attribution.words.weighting import contributions, measure_words
@@ -200,6 +202,39 @@ def test_what_a_tower_cuts_off_has_no_weight_and_no_part(tower):
     assert found[2].controls.read == found[2].controls.words == read
 
 
+@pytest.mark.parametrize("length", [63, 64, 65, 127, 128, 130, 200, 257])
+@pytest.mark.parametrize("known", [0.02, 0.5, 1.0])
+def test_of_a_long_text_it_is_found_how_far_it_is_read(length, known):
+    rng = np.random.default_rng(length)
+    words = [f"w{k}" if rng.random() < known else "unknown" for k in range(length - 1)] + ["w0"]
+    words = [*words, *["unknown"] * int(rng.integers(0, 90))]
+    vectors = {f"w{k}": rng.normal(size=4).tolist() for k in range(length)}
+    encode = bag_of_words(vectors)
+    seen = []
+    features = encode_words(
+        WrittenText.of(" ".join(words)), lambda texts: seen.append(len(texts)) or encode(texts)
+    )
+    assert features.read == length  # behind the last word that it knows there is nothing to read
+    assert len(features.alone) == len(features.without) == length
+    assert sum(seen) - 2 * length < 200
+
+
+def test_a_long_text_that_is_cut_costs_no_more_than_what_is_read(tower):
+    encoded = []
+
+    def encode(texts):
+        encoded.extend(texts)
+        return tower.encode_text(texts)
+
+    words = [f"word{k}" for k in range(1500)]
+    features = encode_words(WrittenText.of(" ".join(words)), encode)
+    short = encode_words(WrittenText.of(" ".join(words[: features.read])), tower.encode_text)
+    assert 3 < features.read < 12
+    assert short.read == features.read
+    assert torch.equal(features.without, short.without)
+    assert len(encoded) < 150
+
+
 def test_before_and_after_the_adapter(tower):
     checkpoint = checkpoint_of(tower, adapter="befa")
     before, after = explain_words(ITEM, checkpoint, text=TEXT, no_adapter=True)
@@ -350,6 +385,30 @@ def test_tfidf_of_other_texts_is_refused(lsa, tmp_path):
     other = replace(checkpoint, training={"features": {"sha256": {"text": "0" * 64}}})
     with pytest.raises(BecamError, match="does not hold the text features"):
         explain_words(ITEM, other, dataset=dataset)
+
+
+def test_many_items_need_their_encoder_once(lsa, monkeypatch):
+    dataset, checkpoint = lsa
+    other = replace(checkpoint, item_embeddings=checkpoint.item_embeddings.flip(0))
+    loaded = []
+    real = explainer_module.load_matching_text
+    monkeypatch.setattr(
+        explainer_module,
+        "load_matching_text",
+        lambda *args, **options: loaded.append(1) or real(*args, **options),
+    )
+    explainer = WordExplainer([checkpoint, other], dataset=dataset, labels=["a", "b"])
+    for item in (ITEM, "0012"):
+        found = explainer.explain(item)
+        assert [one.label for one in found] == ["a", "b"]
+        (alone,) = explainer.explain(item, columns=explainer.columns[1:])
+        assert np.array_equal(alone.weights, found[1].weights)
+    assert len(loaded) == 1
+    monkeypatch.undo()
+    (want,) = explain_words("0012", other, dataset=dataset)
+    assert np.array_equal(want.weights, found[1].weights)
+    with pytest.raises(BecamError, match="'nobody'"):
+        explainer.explain("nobody")
 
 
 # --- errors ---------------------------------------------------------------------------------

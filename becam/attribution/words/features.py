@@ -14,6 +14,9 @@ from becam.errors import BecamError
 _ROUNDING = 1e-5
 """Features that differ by less than this, relative to their length, are of the same input."""
 
+_PROBES = 64
+"""Beginnings of a text that tell where the encoder's reading ends; between two of them all do."""
+
 
 @dataclass(frozen=True)
 class WordFeatures:
@@ -38,7 +41,7 @@ class WordFeatures:
 
 
 def encode_words(text: WrittenText, encode: EncodeText, *, batch_size: int = 64) -> WordFeatures:
-    """Encode a text, its beginnings, each word alone and the text without it: about 3n texts.
+    """Encode a text, its beginnings, each word alone and the text without it: up to 3n texts.
 
     The beginnings tell how far the encoder reads: it says the same of all that are longer. What
     it never reads is left out of every mask, or it would move up where a word was taken out.
@@ -55,10 +58,23 @@ def encode_words(text: WrittenText, encode: EncodeText, *, batch_size: int = 64)
         return encoded
 
     n = len(text.words)
-    beginnings = features([*(text.left(range(k)) for k in range(n)), str(text)])
+    # Of a long text some beginnings tell where to look closely, or it would take hours.
+    step = max(1, n // _PROBES)
+    places = range(0, n, step)
+    beginnings = features([*(text.left(range(k)) for k in places), str(text)])
     whole = beginnings[-1]
-    differs = (beginnings - whole).norm(dim=-1) > _ROUNDING * beginnings.norm(dim=-1).max()
-    read = int(differs.nonzero().max()) + 1 if differs.any() else 0
+    scale = beginnings.norm(dim=-1).max()
+
+    def read_to(places: range, encoded: Tensor) -> int:
+        """The number of words in the longest beginning that is not the same as the text, and 1."""
+        differs = (encoded - whole).norm(dim=-1) > _ROUNDING * scale
+        return places[int(differs.nonzero().max())] + 1 if differs.any() else 0
+
+    read = read_to(places, beginnings[:-1])
+    if read:
+        between = range(read, min(read + step - 1, n))
+        if between:
+            read = max(read, read_to(between, features([text.left(range(k)) for k in between])))
     if read == 0:
         raise BecamError(
             "The encoder says the same of this text as of none, so it knows no word of it; give "
