@@ -1,0 +1,93 @@
+"""Pictures of no item, each beside the item that it is nearest to: a table like that of items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+import torch
+from PIL import Image
+from torch import Tensor
+
+from becam.attribution.explainer import Explainer, Identity
+from becam.checkpoint import Checkpoint
+from becam.data.dataset import Dataset
+from becam.evaluation.aims import NearestItem
+from becam.evaluation.deviation import compare
+from becam.evaluation.item_table import ItemTable
+from becam.evaluation.subjects import Subject
+from becam.images import read_image
+from becam.progress import track
+
+
+def scene_table(
+    subjects: Sequence[Subject],
+    explainer: Explainer,
+    table: ItemTable,
+    dataset: Dataset,
+    *,
+    progress: bool = False,
+) -> ItemTable:
+    """What is known of pictures that belong to no item.
+
+    Each is held against one item under all checkpoints: that whose own content, projected by the
+    first checkpoint, is nearest to the picture's.
+
+    Args:
+        subjects: the pictures.
+        explainer: has the encoders; its columns stand on the checkpoints of ``table``.
+        table: of the items; its checkpoints and labels are taken.
+        dataset: that of ``table``.
+        progress: show a bar on stderr.
+
+    Returns:
+        A row a picture: ``id`` (its path below the folder), ``image``, ``target`` (the nearest
+        item's id), ``category`` of that item, and for checkpoint k ``theta_before_k`` and
+        ``theta_after_k``: angles in degrees of the picture's content to that item's ID embedding.
+        It has no ``text`` and no ``popularity``: these are null.
+
+    Raises:
+        BecamError: a picture that cannot be read, or features of the items that nobody has.
+    """
+    engines = {id(column.checkpoint): column.engine for column in explainer.columns}
+    nearest = NearestItem(dataset)
+    categories = dict(dataset.items.select("id", "category").iter_rows())
+    first, rows = table.checkpoints[0], []
+    looked = track(subjects, desc="Looking for the nearest items", unit="picture")
+    for subject in looked if progress else subjects:
+        picture = read_image(subject.path)
+        features = {
+            identity: _feature(explainer, identity, picture) for identity in explainer.engines
+        }
+        target = nearest.nearest(first, features[engines[id(first)]])
+        row: dict[str, Any] = {
+            "id": subject.name,
+            "image": str(subject.path),
+            "target": target,
+            "category": categories[target],
+        }
+        for number, checkpoint in enumerate(table.checkpoints):
+            angles = _angles(checkpoint, features[engines[id(checkpoint)]], target)
+            row[f"theta_before_{number}"], row[f"theta_after_{number}"] = angles
+        rows.append(row)
+    frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        text=pl.lit(None, pl.String), popularity=pl.lit(None, pl.Int64)
+    )
+    return ItemTable(table.labels, table.checkpoints, frame)
+
+
+def _feature(explainer: Explainer, identity: Identity, picture: Image.Image) -> Tensor:
+    encoder = explainer.engines[identity].encoder
+    pixels, _ = encoder.preprocessing(picture)
+    with torch.inference_mode():
+        return encoder.encode_image(pixels[None].to(encoder.device))[0].float().cpu()
+
+
+def _angles(checkpoint: Checkpoint, feature: Tensor, target: str) -> tuple[float, float]:
+    """Before and after the adapter."""
+    head = checkpoint.head()
+    e = checkpoint.item_embeddings[checkpoint.item_index(target)][None].float()
+    z = head.project(feature[None])
+    before, after = (compare(content, e).theta[0] for content in (z, head.adapt(z, e)))
+    return float(before), float(after)
