@@ -8,17 +8,22 @@ from typing import Annotated
 import typer
 
 from becam.cli.options import (
+    BudgetOption,
     CheckpointEncoderOption,
     CheckpointWeightsOption,
     ColumnsOption,
     DeviceOption,
     MaskBatchSizeOption,
     MaskingOption,
+    MethodOption,
     NoAdapterOption,
     PrecisionOption,
+    RandomiseOption,
     SpaceOption,
     TargetLayerOption,
+    ToleranceOption,
     UserIdOption,
+    with_options,
 )
 
 
@@ -50,44 +55,15 @@ def explain(
         Path | None,
         typer.Option("--like", metavar="PICTURE", help="What agrees with this other picture."),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            metavar="NAME[,OPTION=VALUE...]",
-            help="Which attribution method, such as becam,weighting=cosine; becam methods lists "
-            "them.",
-        ),
-    ] = "becam",
-    budget: Annotated[
-        int | None,
-        typer.Option(
-            "--budget",
-            metavar="MASKS",
-            min=1,
-            help="Fast: encode this many masks and infer the others (the option budget of becam).",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            "--tolerance",
-            help="Fast: encode masks until the expected correlation with the map of all is within "
-            "this of 1, such as 0.02 (the option tolerance of becam).",
-        ),
-    ] = None,
+    method: MethodOption = "becam",
+    budget: BudgetOption = None,
+    tolerance: ToleranceOption = None,
     space: SpaceOption = "adapted",
     masking: MaskingOption = "mean",
     target_layer: TargetLayerOption = None,
     encoder: CheckpointEncoderOption = None,
     weights: CheckpointWeightsOption = None,
-    randomise: Annotated[
-        bool,
-        typer.Option(
-            "--randomise/--no-randomise",
-            help="Hold the map against one from a shuffled encoder; doubles the time.",
-        ),
-    ] = True,
+    randomise: RandomiseOption = True,
     batch_size: MaskBatchSizeOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
@@ -103,13 +79,12 @@ def explain(
 
     from becam.attribution import Explainer
     from becam.attribution.methods import parse_method
-    from becam.figures.explanation import check_format, save_explanation
+    from becam.figures.explanation import save_explanation
+    from becam.figures.writing import check_format
     from becam.files import atomic_file
     from becam.images import read_image
 
     check_format(output)
-    for name, value in (("budget", budget), ("tolerance", tolerance)):
-        method += "" if value is None else f",{name}={value}"
     picture = read_image(image)
     explainer = Explainer(
         ckpt,
@@ -119,7 +94,7 @@ def explain(
         target_layer=target_layer,
         masking=masking,  # type: ignore[arg-type]  # checked by name, with a sentence
         space=space,  # type: ignore[arg-type]
-        method=parse_method(method),
+        method=parse_method(with_options(method, budget=budget, tolerance=tolerance)),
         randomise=randomise,
         batch_size=batch_size,
         device=device,

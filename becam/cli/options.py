@@ -44,7 +44,7 @@ JobsOption = Annotated[
     typer.Option(
         "--jobs",
         min=1,
-        help="Trainings, or pictures of an audit, at a time, each in a process of its own.",
+        help="Trainings, or pictures, at a time, each in a process of its own.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
@@ -85,6 +85,38 @@ NoAdapterOption = Annotated[
         help="Beside each checkpoint that has an adapter, take it with the adapter left out.",
     ),
 ]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="NAME[,OPTION=VALUE...]",
+        help="Which attribution method, such as becam,weighting=cosine; becam methods lists them.",
+    ),
+]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(
+        "--budget",
+        metavar="MASKS",
+        min=1,
+        help="Fast: encode this many masks and infer the others (the option budget of becam).",
+    ),
+]
+ToleranceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--tolerance",
+        help="Fast: encode masks until the expected correlation with the map of all is within "
+        "this of 1, such as 0.02 (the option tolerance of becam).",
+    ),
+]
+RandomiseOption = Annotated[
+    bool,
+    typer.Option(
+        "--randomise/--no-randomise",
+        help="Hold each map against one from a shuffled encoder; doubles the time.",
+    ),
+]
 SpaceOption = Annotated[
     str,
     typer.Option(
@@ -123,6 +155,12 @@ CheckpointWeightsOption = Annotated[
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="The encoder's arithmetic: float32, bfloat16, auto.")
 ]
+
+
+def with_options(method: str, **options: float | None) -> str:
+    """A method as ``--method`` takes it, with options that have options of their own."""
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    return ",".join([method, *given])
 
 
 def described(option: DeclaredOption) -> str:

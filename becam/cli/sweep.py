@@ -61,8 +61,8 @@ def sweep_lambda(
     from becam.experiments.grid import Source
     from becam.experiments.store import Store
     from becam.experiments.sweep import lambda_experiment, read_sweep
-    from becam.figures.explanation import check_format
     from becam.figures.sweep import save_lambda_figure
+    from becam.figures.writing import check_format
     from becam.options import parse_assignments
 
     source = Source.open(dataset, features)

@@ -73,8 +73,8 @@ def words(
     from rich.console import Console
 
     from becam.attribution import explain_words
-    from becam.figures.explanation import check_format
     from becam.figures.words import save_words
+    from becam.figures.writing import check_format
     from becam.files import atomic_file
 
     check_format(output)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from becam.checkpoint import CHECKPOINT_NAME
 from becam.errors import BecamError
 from becam.files import disk_errors
 from becam.training import read_user_metrics
@@ -149,6 +150,37 @@ class Store:
         return [
             Run(**record | {name: json.loads(record[name]) for name in _JSON}) for record in records
         ]
+
+    def checkpoint(self, model: str, adapter: str, *, seed: int = 0, label: str = "") -> Path:
+        """The checkpoint of a run.
+
+        Args:
+            model: Registered name of the recommender.
+            adapter: Registered name of the adapter.
+            seed: Of the training.
+            label: Of the row.
+
+        Raises:
+            BecamError: No such run, several datasets or feature sets have one, or its checkpoint
+                was discarded.
+        """
+        wanted = (model, adapter, seed, label)
+        found = [
+            run for run in self.runs() if (run.model, run.adapter, run.seed, run.label) == wanted
+        ]
+        name = f"{model} with adapter {adapter}, seed {seed}"
+        if len(found) != 1:
+            there = (
+                "no run" if not found else f"{len(found)} runs, over several datasets or features,"
+            )
+            raise BecamError(f"{self.path} has {there} of {name}; becam experiment makes one.")
+        path = self.folder(found[0].key) / CHECKPOINT_NAME
+        if not path.is_file():
+            raise BecamError(
+                f"{self.path} has discarded the checkpoint of {name}; train it again without "
+                "--discard-checkpoints."
+            )
+        return path
 
     def user_metrics(self, key: str) -> UserMetrics:
         """A run's test metrics by user.

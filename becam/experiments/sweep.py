@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,10 @@ from becam.training.loop import SELECTION_METRIC
 
 RATIOS = tuple(Fraction(2) ** power for power in range(-3, 4))
 """The paper's: 1/8 to 8, in powers of two."""
+
+_LABEL = "lambda"
+_OWN = ("adapter", "adapter_options", "seed", "device", "threads", "output")
+"""Options in which the runs of one sweep may differ."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def lambda_experiment(
             training=training,
         )
 
-    befa = [row("befa", {"ratio": str(ratio)}, f"lambda={ratio}") for ratio in RATIOS]
+    befa = [row("befa", {"ratio": str(ratio)}, f"{_LABEL}={ratio}") for ratio in RATIOS]
     return Experiment((row("none", {}, ""), *befa), tuple(seeds))
 
 
@@ -132,5 +137,59 @@ def read_sweep(experiment: Experiment, store: Store) -> LambdaSweep:
             "said of them and run it again."
         )
     source, model = experiment.rows[0].source, experiment.rows[0].model
-    title = f"{RECOMMENDERS[model].title} on {source.name}, {source.features}"
-    return LambdaSweep(title, plain, tuple(adapted))
+    return LambdaSweep(_title(model, source.name, source.features), plain, tuple(adapted))
+
+
+def stored_sweeps(store: Store, *, model: str | None = None) -> list[LambdaSweep]:
+    """All sweeps in a store: runs that differ in nothing but BeFA's ratio, and the seed.
+
+    Args:
+        store: that ``becam sweep lambda`` filled.
+        model: registered name of the one recommender to read.
+
+    Raises:
+        BecamError: There is none.
+    """
+    plain: dict[tuple[str, ...], list[Run]] = {}
+    adapted: dict[tuple[str, ...], dict[Fraction, list[Run]]] = {}
+    for run in store.runs():
+        if model not in (None, run.model):
+            continue
+        shared = {name: value for name, value in run.options.items() if name not in _OWN}
+        about = (run.model, run.dataset, run.features, run.fingerprint)
+        alike = (*about, json.dumps(shared, sort_keys=True))
+        if run.adapter == "none" and not run.label:
+            plain.setdefault(alike, []).append(run)
+        elif (ratio := _ratio(run)) is not None:
+            adapted.setdefault(alike, {}).setdefault(ratio, []).append(run)
+    found = [
+        LambdaSweep(
+            _title(*alike[:3]),
+            SweepPoint(None, tuple(plain[alike])),
+            tuple(SweepPoint(ratio, tuple(runs)) for ratio, runs in sorted(points.items())),
+        )
+        for alike, points in adapted.items()
+        if alike in plain
+    ]
+    if not found:
+        which = "" if model is None else f" of {model}"
+        raise BecamError(
+            f"{store.path} has no sweep over lambda{which}; becam sweep lambda makes one."
+        )
+    return found
+
+
+def _title(model: str, dataset: str, features: str) -> str:
+    title = RECOMMENDERS[model].title if model in RECOMMENDERS else model
+    return f"{title} on {dataset}, {features}"
+
+
+def _ratio(run: Run) -> Fraction | None:
+    """Of a run of a sweep; None of any other."""
+    name, _, ratio = run.label.partition("=")
+    if run.adapter != "befa" or name != _LABEL:
+        return None
+    try:
+        return Fraction(ratio)
+    except (ValueError, ZeroDivisionError):  # someone else's label
+        return None

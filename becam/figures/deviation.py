@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from becam.attribution.controls import DRIFT_DEGREES
 from becam.evaluation.deviation_summary import BINS, PERMUTED, WHEN, Summary
-from becam.files import atomic_file
+from becam.figures.writing import write_figure
 
 # Okabe and Ito's blue and vermillion: apart for colour-blind eyes, and in grey by brightness.
 _COLOURS = {"before": "#0072B2", "after": "#D55E00"}
 _ALPHA = 0.75
 _PANEL_INCHES = (3.9, 2.5)
 _FOOT_INCHES = 0.75
+_DPI = 160
 _FEW = 2_000
 _DEGREES = (5, 2)
 """Width of a bar for few items and for many."""
@@ -43,7 +44,8 @@ def deviation_figure(summaries: Sequence[Summary]) -> Figure:
         panel.patch.set_visible(False)
     for each in summaries:
         panel = panels[labels.index(each.label), modalities.index(each.modality)]
-        panel.suptitle(f"{each.label}\n{each.modality} (n = {each.overall['n']:,})", fontsize=8)
+        title = f"{each.label}\n{each.modality} (n = {each.overall['n']:,})"
+        panel.suptitle(title, fontsize=8, parse_math=False)
         whens = WHEN[:1] if each.adapter == "none" else WHEN
         parts = panel.subplots(len(whens), 1, sharex=True, squeeze=False)[:, 0]
         for axes, when in zip(parts, whens, strict=True):
@@ -67,9 +69,7 @@ def deviation_figure(summaries: Sequence[Summary]) -> Figure:
 
 def save_deviation_figure(path: str | Path, summaries: Sequence[Summary]) -> None:
     """Write the figure in the format that the suffix of ``path`` names (PNG, PDF, SVG)."""
-    figure = deviation_figure(summaries)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=160)
+    write_figure(deviation_figure(summaries), path, dpi=_DPI)
 
 
 def _histogram(axes: Axes, summary: Summary, when: str) -> None:

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
 from becam.attribution.heatmap import Heatmap
-from becam.errors import BecamError
 from becam.figures.overlay import COLORMAP, overlay
-from becam.files import atomic_file
+from becam.figures.writing import write_figure
 
 _COLUMN_INCHES = 3.6
 _TEXT_INCHES = 2.0
 _CHARACTERS = 52
 _MAX_ASPECT = 2.2
+_DPI = 130
 _LEGEND = (
     "Bright: agrees with the target. Each map has its own scale, so columns compare in shape, not "
     "in brightness. Hatched: outside the encoder's crop, never seen by it. Lines with ! speak "
@@ -46,7 +45,7 @@ def explanation_figure(
     )
     axes = figure.add_subplot(grid[0, 0])
     axes.imshow(_thumbnail(picture))
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title, fontsize=9, parse_math=False)
     axes.axis("off")
     legend = figure.add_subplot(grid[1, 0])
     legend.axis("off")
@@ -54,7 +53,7 @@ def explanation_figure(
     for column, heatmap in enumerate(heatmaps, start=1):
         axes = figure.add_subplot(grid[0, column])
         axes.imshow(overlay(picture, heatmap, colormap=colormap))
-        axes.set_title(f"{heatmap.label}\n{heatmap.target}", fontsize=9)
+        axes.set_title(f"{heatmap.label}\n{heatmap.target}", fontsize=9, parse_math=False)
         axes.axis("off")
         top = max(float(heatmap.raw.max()), 0.0)
         low = min(max(float(heatmap.raw.min()), 0.0), top)
@@ -68,20 +67,10 @@ def explanation_figure(
         bar.set_label("agreement with behaviour (map value, ReLU)", fontsize=7)
         notes = figure.add_subplot(grid[1, column])
         notes.axis("off")
-        notes.text(0, 1, _notes(heatmap), fontsize=7, va="top", family="DejaVu Sans")
+        notes.text(
+            0, 1, _notes(heatmap), fontsize=7, va="top", family="DejaVu Sans", parse_math=False
+        )
     return figure
-
-
-def check_format(path: str | Path) -> None:
-    """Fail early when no figure can be written to ``path``.
-
-    Raises:
-        BecamError: the suffix names no format that matplotlib writes.
-    """
-    suffix = Path(path).suffix.removeprefix(".").lower()
-    known = FigureCanvasBase.get_supported_filetypes()
-    if suffix not in known:
-        raise BecamError(f"{path} does not end in a format for pictures; use .png, .pdf or .svg.")
 
 
 def save_explanation(
@@ -92,9 +81,7 @@ def save_explanation(
     title: str = "picture",
 ) -> None:
     """Write the sheet in the format that the suffix of ``path`` names (PNG, PDF, SVG)."""
-    figure = explanation_figure(picture, heatmaps, title=title)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    write_figure(explanation_figure(picture, heatmaps, title=title), path, dpi=_DPI)
 
 
 def _notes(heatmap: Heatmap) -> str:

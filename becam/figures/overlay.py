@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from becam.attribution.heatmap import Heatmap
+from becam.attribution.heatmap import Heatmap, place
 
 COLORMAP = "inferno"
 """Perceptually even and readable by the colour-blind; dark means low."""
@@ -24,6 +24,7 @@ def overlay(
     colormap: str = COLORMAP,
     opacity: float = _OPACITY,
     max_side: int = _MAX_SIDE,
+    limit: float | None = None,
 ) -> Image.Image:
     """The picture under the map: the hotter, the more opaque, so that cold regions stay visible.
 
@@ -35,8 +36,10 @@ def overlay(
         colormap: any matplotlib name.
         opacity: of the hottest point.
         max_side: larger pictures are scaled down to this, in pixels.
+        limit: map value of the hottest colour, where zero is the coldest; by default the map is
+            stretched over its own range.
     """
-    values = heatmap.full()
+    values = heatmap.full() if limit is None else _scaled(heatmap, limit)
     height, width = values.shape
     scale = min(1.0, max_side / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -46,11 +49,31 @@ def overlay(
     grey = base @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     # Colours of the picture would be read as heat: half of them goes.
     muted = 0.5 * base + 0.5 * grey[..., None]
-    colours = matplotlib.colormaps[colormap](heat)[..., :3].astype(np.float32) * 255.0
-    alpha = (opacity * heat)[..., None]
-    blended = (1 - alpha) * muted + alpha * colours
+    blended = _blend(muted, heat, colormap, opacity)
     blended[unseen] = _hatched(grey, unseen)
     return Image.fromarray(np.clip(blended, 0, 255).astype(np.uint8))
+
+
+def ramp(*, colormap: str = COLORMAP, opacity: float = _OPACITY, steps: int = 256) -> Image.Image:
+    """All heats from none to the hottest as they look on white: one row, for a colour bar."""
+    heat = np.linspace(0.0, 1.0, steps, dtype=np.float32)[None]
+    white = np.full((1, steps, 3), 255.0, dtype=np.float32)
+    return Image.fromarray(_blend(white, heat, colormap, opacity).astype(np.uint8))
+
+
+def _blend(
+    base: NDArray[np.float32], heat: NDArray[np.float32], colormap: str, opacity: float
+) -> NDArray[np.float32]:
+    """Colours (h, w, 3) from 0 to 255 of heats (h, w) from 0 to 1 over ``base``."""
+    colours = matplotlib.colormaps[colormap](heat)[..., :3].astype(np.float32) * 255.0
+    alpha = (opacity * heat)[..., None]
+    blended: NDArray[np.float32] = (1 - alpha) * base + alpha * colours
+    return blended
+
+
+def _scaled(heatmap: Heatmap, limit: float) -> NDArray[np.float32]:
+    share = np.zeros_like(heatmap.raw) if limit <= 0 else np.clip(heatmap.raw / limit, 0.0, 1.0)
+    return place(share.astype(np.float32), heatmap.geometry)
 
 
 def _hatched(grey: NDArray[np.float32], unseen: NDArray[np.bool_]) -> NDArray[np.float32]:

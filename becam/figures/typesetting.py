@@ -1,14 +1,96 @@
-"""Words in lines: where each one stands when a text is wrapped to a width."""
+"""Words in lines: what a font can draw, how wide it is, and how it is wrapped to a width."""
 
 from __future__ import annotations
 
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from becam.attribution.words.written import WrittenText
 
 Measure = Callable[[str], float]
 """The width of a string, in any unit."""
+
+FALLBACK_FONT = "DejaVu Sans"
+"""Comes with matplotlib; it draws what another font lacks."""
+
+_POINTS = 72.0
+_FINE = 10.0
+_LONG = 1000
+_MISSING = "□"
+_ELLIPSIS = "…"
+
+
+def measuring(font: FontProperties) -> Measure:
+    """Widths in points, taken at a high resolution: at a low one hinting rounds them."""
+    renderer = RendererAgg(1, 1, _FINE * _POINTS)  # type: ignore[no-untyped-call]
+
+    @cache
+    def measure(string: str) -> float:
+        found = renderer.get_text_width_height_descent(  # type: ignore[no-untyped-call]
+            string, font, ismath=False
+        )
+        return float(found[0]) / _FINE
+
+    return measure
+
+
+def drawable(string: str, font: str = FALLBACK_FONT) -> str:
+    """One line that ``font`` can draw: white space collapsed, control characters left out.
+
+    What neither the font nor ``FALLBACK_FONT`` has becomes a box, and of a very long string the
+    beginning is kept.
+
+    Args:
+        string: any.
+        font: name of a family.
+    """
+    known = _characters(font) | _characters(FALLBACK_FONT)
+    kept = (
+        " " if character.isspace() else character if ord(character) in known else _MISSING
+        for character in string[:_LONG]
+        if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    return " ".join("".join(kept).split())
+
+
+def fitted(string: str, width: float, measure: Measure, *, lines: int = 1) -> list[str]:
+    """A string in lines that are no wider than ``width``; what does not fit ends in an ellipsis.
+
+    Args:
+        string: any, without new lines.
+        width: of a line.
+        measure: the width of a string, in the same unit.
+        lines: how many there may be.
+    """
+    found: list[str] = []
+    rest = string.strip()
+    while rest and len(found) < lines - 1 and measure(rest) > width:
+        size = _fits(rest, width, measure)
+        space = rest.rfind(" ", 0, size + 1)
+        size = space if space > 0 else size
+        found.append(rest[:size].rstrip())
+        rest = rest[size:].lstrip()
+    if measure(rest) > width:
+        kept = _fits(rest, width - measure(_ELLIPSIS), measure)
+        rest = rest[:kept].rstrip() + _ELLIPSIS
+    return [*found, rest] if rest else found
+
+
+@cache
+def _characters(font: str) -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family=font))).get_charmap())
+
+
+def _fits(string: str, width: float, measure: Measure) -> int:
+    """How many characters of a string are as wide as ``width`` at most, but at least one."""
+    sizes = range(1, len(string) + 1)
+    return max(1, bisect_right(sizes, width, key=lambda size: measure(string[:size])))
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
@@ -18,8 +16,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 
 from becam.attribution.words import WordWeights
-from becam.figures.typesetting import Measure, Placed, wrap
-from becam.files import atomic_file
+from becam.figures.typesetting import Placed, measuring, wrap
+from becam.figures.writing import write_figure
 
 COLORMAP = "RdBu_r"
 """Red speaks for the target, blue against it, white is indifferent; for the colour-blind too."""
@@ -36,7 +34,6 @@ _NOTE_LINE = 1.35
 _HEAD_INCHES, _BAR_INCHES = 0.4, 0.75
 _CHARACTERS_AN_INCH = 20
 _LONG = 500
-_FINE = 10.0
 _LIGHT = 0.179
 """Relative luminance of the grey on which black and white letters have the same contrast."""
 _LEGEND = (
@@ -70,7 +67,7 @@ def words_figure(
     figure = Figure(dpi=_DPI)
     longest = max(len(str(one.text)) for one in explained)
     inches = min(_COLUMN_INCHES * max(1.0, (longest / _LONG) ** 0.5), _WIDEST_INCHES)
-    measure = _measure(FontProperties(size=_SIZE))
+    measure = measuring(FontProperties(size=_SIZE))
     texts = [wrap(one.text, inches * _POINTS, measure) for one in explained]
     notes = [_notes(one, inches) for one in explained]
     legend = textwrap.wrap(_LEGEND, int(_CHARACTERS_AN_INCH * inches * len(explained)))
@@ -120,9 +117,7 @@ def words_figure(
 
 def save_words(path: str | Path, explained: Sequence[WordWeights], *, title: str = "") -> None:
     """Write the sheet in the format that the suffix of ``path`` names (PNG, PDF, SVG)."""
-    figure = words_figure(explained, title=title)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI)
+    write_figure(words_figure(explained, title=title), path, dpi=_DPI)
 
 
 def _draw(
@@ -176,20 +171,6 @@ def _luminance(rgb: Sequence[float]) -> float:
     """Relative luminance of an sRGB colour, from 0 to 1 (WCAG 2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
-
-
-def _measure(font: FontProperties) -> Measure:
-    """Widths in points, taken at a high resolution: at a low one hinting rounds them."""
-    renderer = RendererAgg(1, 1, _FINE * _POINTS)  # type: ignore[no-untyped-call]
-
-    @cache
-    def measure(string: str) -> float:
-        found = renderer.get_text_width_height_descent(  # type: ignore[no-untyped-call]
-            string, font, ismath=False
-        )
-        return float(found[0]) / _FINE
-
-    return measure
 
 
 def _notes(explained: WordWeights, inches: float) -> list[str]:

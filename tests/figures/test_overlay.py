@@ -11,8 +11,9 @@ from becam.attribution.controls import Controls
 from becam.attribution.heatmap import Heatmap
 from becam.encoders.preprocessing import Geometry
 from becam.errors import BecamError
-from becam.figures.explanation import check_format, explanation_figure, save_explanation
+from becam.figures.explanation import explanation_figure, save_explanation
 from becam.figures.overlay import overlay
+from becam.figures.writing import check_format
 
 CONTROLS = Controls(0.1, 0.2, 0, 0.3, 0.99, 0.99, None, 0.6, 100.0)
 

@@ -16,9 +16,9 @@ from becam.attribution.words import WordWeights
 from becam.attribution.words.controls import WordControls
 from becam.attribution.words.written import WrittenText
 from becam.errors import BecamError
-from becam.figures.explanation import check_format
 from becam.figures.typesetting import wrap
 from becam.figures.words import save_words, word_colours, words_figure
+from becam.figures.writing import check_format
 
 CONTROLS = WordControls(4, 3, 0.1, 0.2, 0.3, 0.4, 0.95, 0.5, 0.6, 0.1, 100.0, 100.0, 80.0)
 

@@ -1,0 +1,84 @@
+"""Figure 2: pictures whose content drifts from behaviour, or omits much of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from becam.attribution.labels import Sources, column_label, loaded, named_sources
+from becam.data.dataset import Dataset
+from becam.evaluation.item_table import item_table
+from becam.evaluation.selection import select_items
+from becam.figures.page import Page, PaperFigure
+from becam.figures.paper.captions import caption, drift_remarks
+from becam.figures.paper.choosing import explained, groups_of
+from becam.figures.paper.exhibits import Exhibition, Heading, Scale, check_scale
+from becam.figures.paper.grid import check_room, map_figure
+from becam.figures.paper.maps import Maps
+from becam.figures.paper.pairs import recommender_title
+
+_GROUPS = {
+    "information drift": "top-drift",
+    "information omission": "top-omission",
+    "other end: least drift": "least-drift",
+}
+
+
+def drift_figure(
+    checkpoints: Sources,
+    dataset: Dataset | str | Path,
+    *,
+    count: int = 3,
+    page: Page | None = None,
+    scale: Scale = "own",
+    maps: str | Path | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> PaperFigure:
+    """Items as columns: the picture over its map, without an adapter (the paper's Figure 2).
+
+    One group of the largest angles to behaviour (drift), one of the largest up to 90 degrees
+    (omission), and the other end: the smallest.
+
+    Args:
+        checkpoints: one, or several for a row of maps each; the angles are those of the first.
+            Adapters are left out.
+        dataset: that they were trained on.
+        count: items in each group.
+        page: size and letters.
+        scale: ``own`` range of each map, or ``shared`` by all of a picture.
+        maps: folder that keeps the maps, so that the next figure need not make them again.
+        seed: of the control angles.
+        progress: show bars on stderr.
+        options: of :class:`~becam.attribution.Explainer`.
+
+    Raises:
+        BecamError: unreadable checkpoints, a dataset without their items, pictures that cannot be
+            read, options that do not fit.
+    """
+    check_scale(scale)
+    page = page or Page()
+    sources = named_sources(checkpoints, None)
+    known = [loaded(source) for source, _ in sources]
+    titles = [recommender_title(checkpoint) for checkpoint in known]
+    labels = [column_label(*pair) for pair in zip((s for s, _ in sources), known, strict=True)]
+    table = item_table(known, dataset, labels=titles, seed=seed, progress=progress)
+    chosen = [
+        (name, select_items(rule, table, count=count, seed=seed)) for name, rule in _GROUPS.items()
+    ]
+    headings = tuple(Heading("", title) for title in titles)
+    shown = Exhibition(headings, groups_of(chosen))
+    check_room(shown, page, "columns")
+    made = Maps(known, titles, maps, space="content", **options)
+    shown = explained(shown, made, progress=progress)
+    words = caption(
+        "Information drift and omission: where the picture features of "
+        f"{' and '.join(dict.fromkeys(titles))} agree with behaviour, without an adapter.",
+        shown,
+        scale=scale,
+        checkpoints=labels,
+        remarks=drift_remarks(table),
+    )
+    figure = map_figure(shown, page, items_as="columns", scale=scale)
+    return PaperFigure(figure, words, page, {"figure": 2, **shown.to_dict()})

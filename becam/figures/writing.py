@@ -1,0 +1,54 @@
+"""Figures to files: formats that matplotlib writes, letters that papers can embed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
+
+from becam.errors import BecamError
+from becam.files import atomic_file
+
+EMBEDDING: Any = {
+    # Journals refuse Type 3 fonts; letters of an SVG as outlines look alike everywhere.
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    # The same figure is the same file.
+    "svg.hashsalt": "becam",
+}
+_UNDATED: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None},
+    ".svg": {"Date": None},
+}
+
+
+def check_format(path: str | Path) -> None:
+    """Fail early when no figure can be written to ``path``.
+
+    Raises:
+        BecamError: the suffix names no format that matplotlib writes.
+    """
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    if suffix not in FigureCanvasBase.get_supported_filetypes():
+        raise BecamError(f"{path} does not end in a format for pictures; use .png, .pdf or .svg.")
+
+
+def write_figure(figure: Figure, path: str | Path, *, dpi: int) -> None:
+    """Write a figure in the format that the suffix of ``path`` names, whole or not at all.
+
+    Args:
+        figure: as drawn.
+        path: ends in .png, .pdf, .svg or another format of matplotlib's.
+        dpi: pixels an inch, of a PNG and of pictures in the others.
+
+    Raises:
+        BecamError: the suffix names no format, or the disk refuses.
+    """
+    check_format(path)
+    metadata = _UNDATED.get(Path(path).suffix.lower())
+    with matplotlib.rc_context(EMBEDDING), atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata=metadata)
