@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import islice
 
+_SHOWN = 60
+"""Characters of a mistyped id that a sentence repeats."""
+
 
 def near_identifiers(asked: str, known: Collection[str], limit: int = 3) -> list[str]:
     """Up to ``limit`` of the ``known`` ids that resemble ``asked``, likeliest first.
@@ -17,15 +20,16 @@ def near_identifiers(asked: str, known: Collection[str], limit: int = 3) -> list
 
 def unknown_identifier(kind: str, asked: str, known: Collection[str]) -> str:
     """One sentence for an id that is not among the ``known``, naming near ones."""
+    named = repr(asked if len(asked) <= _SHOWN else f"{asked[:_SHOWN]}…")
     if not known:
-        return f"There is no {kind} {asked!r}: this checkpoint holds no {kind}s."
+        return f"There is no {kind} {named}: this checkpoint holds no {kind}s."
     near = near_identifiers(asked, known)
     if near:
         hint = f"near ids are {', '.join(map(repr, near))}"
     else:
         hint = f"ids look like {', '.join(map(repr, islice(known, 3)))}"
     return (
-        f"There is no {kind} {asked!r} among the {len(known):,} that training saw (becam prepare "
+        f"There is no {kind} {named} among the {len(known):,} that training saw (becam prepare "
         f"may have left it out); {hint}."
     )
 
@@ -33,9 +37,12 @@ def unknown_identifier(kind: str, asked: str, known: Collection[str]) -> str:
 def _candidates(asked: str, known: Collection[str]) -> Iterator[str]:
     plain = _plain(asked)
     yield from (name for name in known if _plain(name) == plain)
-    edits = _one_edit_away(asked.strip(), set().union(*known))
-    yield from (name for name in known if name in edits)
-    for length in range(len(asked), max(1, len(asked) // 2) - 1, -1):
+    longest = max(map(len, known))
+    # A whole description in place of an id is near to none, and its edits would fill the memory.
+    if len(asked.strip()) <= longest + 1:
+        edits = _one_edit_away(asked.strip(), set().union(*known))
+        yield from (name for name in known if name in edits)
+    for length in range(min(len(asked), longest), max(1, len(asked) // 2) - 1, -1):
         prefix = asked[:length]
         yield from (name for name in known if name.startswith(prefix))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,21 +15,28 @@ MAX_PIXELS = 100_000_000
 """Pictures with more pixels than this are refused before they are decoded (300 MB as RGB)."""
 
 
-def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_image(
+    source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> Image.Image:
     """Read a picture as upright 8-bit RGB.
 
     EXIF rotation is applied, transparency is laid on white, CMYK, palette, grey and 16-bit
     pictures are converted, and of an animation the first frame is taken.
 
+    Args:
+        source: its path, or the file's bytes as a stream.
+        max_pixels: pictures with more are refused before they are decoded.
+        name: of the picture in errors; by default its path.
+
     Raises:
         BecamError: no such file, not a picture, truncated, or more than ``max_pixels`` pixels.
     """
-    path = Path(path)
+    path = name or (str(source) if isinstance(source, (str, Path)) else "The picture")
     try:
         # Pillow's own bomb check would only warn below twice its limit: ours is exact.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 width, height = image.size
                 if width * height > max_pixels:
                     raise _too_large(path, f"{width} x {height}", max_pixels)
@@ -54,7 +62,7 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         ) from None
 
 
-def _too_large(path: Path, size: str, limit: int) -> BecamError:
+def _too_large(path: str, size: str, limit: int) -> BecamError:
     return BecamError(
         f"{path} has {size} pixels, more than the limit of {limit:,}; scale the picture down first."
     )

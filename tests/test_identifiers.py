@@ -17,3 +17,10 @@ def test_a_million_ids_take_about_a_second():
 
 def test_no_ids_at_all():
     assert "holds no users" in unknown_identifier("user", "7", [])
+
+
+def test_a_text_in_place_of_an_id_is_cut_short():
+    known = {"0042": None, "0043": None}
+    sentence = unknown_identifier("item", "0" * 1_000_000, known)
+    assert len(sentence) < 300
+    assert "'0042'" in sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import numpy as np
@@ -112,3 +113,14 @@ def test_broken_files_are_one_sentence(halves, tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(BecamError, match="is a folder"):
         read_image(tmp_path)
+
+
+def test_a_stream_reads_like_its_file_and_goes_by_its_name(halves, tmp_path):
+    halves.save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    assert read_image(io.BytesIO(data)).tobytes() == read_image(tmp_path / "a.png").tobytes()
+    with pytest.raises(BecamError, match=r"^The upload is not a picture"):
+        read_image(io.BytesIO(b"hello"), name="The upload")
+    huge_png(tmp_path / "b.png", 30_000, 30_000)
+    with pytest.raises(BecamError, match=r"^The picture has .* pixels, more than"):
+        read_image(io.BytesIO((tmp_path / "b.png").read_bytes()))

@@ -92,7 +92,7 @@ class Controls:
         """What speaks against the map; empty when no control objects."""
         found = []
         if self.positive_share == 0:
-            found.append("No region agrees with the target: the whole map is negative.")
+            found.append("No region agrees with the target: nowhere is the map above zero.")
         others = self.correlation_others
         if others is not None and others > SAME_MAP:
             found.append(

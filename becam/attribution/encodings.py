@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
 
@@ -9,6 +13,24 @@ from becam.attribution.inputs import Encode
 from becam.devices import kept_heap
 from becam.errors import BecamError
 from becam.progress import bar
+
+Report = Callable[[int, int], None]
+"""Is told how many masks have been encoded, and of how many."""
+
+_report: ContextVar[Report | None] = ContextVar("report", default=None)
+
+
+@contextmanager
+def reporting(report: Report) -> Iterator[None]:
+    """Inside the block, tell ``report`` how far each encoding under masks is, batch by batch.
+
+    What ``report`` raises ends the encoding: that is how to cancel one.
+    """
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
 
 
 def encode_masks(
@@ -28,16 +50,19 @@ def encode_masks(
     Raises:
         BecamError: features that are not finite.
     """
-    found = []
+    report = _report.get() or _nobody
+    found: list[Tensor] = []
+    total, encoded = len(coefficients), 0
+    report(encoded, total)
     with (
-        bar(
-            desc=progress or "", total=len(coefficients), unit="mask", disable=progress is None
-        ) as done,
+        bar(desc=progress or "", total=total, unit="mask", disable=progress is None) as done,
         kept_heap(),
     ):
         for chunk in torch.split(coefficients, batch_size):
             found.append(encode(chunk).cpu())
             done.update(len(chunk))
+            encoded += len(chunk)
+            report(encoded, total)
     features = torch.cat(found) if found else encode(coefficients).cpu()
     if not features.isfinite().all():
         raise BecamError(
@@ -45,3 +70,7 @@ def encode_masks(
             "weights."
         )
     return features
+
+
+def _nobody(_encoded: int, _total: int) -> None:
+    """Where nobody listens."""

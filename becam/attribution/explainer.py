@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -175,6 +176,26 @@ class Explainer:
             )
         ]
 
+    def using(
+        self,
+        *,
+        columns: Sequence[Column] | None = None,
+        method: Method | None = None,
+        randomise: bool | None = None,
+    ) -> Explainer:
+        """The same encoders, and what they have encoded lately, used in another way.
+
+        Args:
+            columns: in place of its own; of them, or on the same encoders.
+            method: in place of its own.
+            randomise: in place of its own.
+        """
+        other = copy.copy(self)
+        other.columns = list(self.columns if columns is None else columns)
+        other.method = self.method if method is None else method
+        other.randomise = self.randomise if randomise is None else randomise
+        return other
+
     def encode(self, image: Image.Image | str | Path) -> dict[Identity, View]:
         """The expensive half: what the method needs of a picture, once for each encoder.
 
@@ -183,10 +204,10 @@ class Explainer:
         """
         picture = image if isinstance(image, Image.Image) else read_image(image)
         views = self._views(picture)
-        for view in views.values():
-            self.method.prepare(view)
+        for identity in dict.fromkeys(column.engine for column in self.columns):
+            self.method.prepare(views[identity])
             if self.randomise:
-                self.method.prepare(view.twin)
+                self.method.prepare(views[identity].twin)
         return views
 
     def _views(self, picture: Image.Image) -> dict[Identity, View]:

@@ -54,7 +54,9 @@ class MaskSample:
         self._live = live.nonzero()[:, 0]
         points = _blurred(view.coefficients[live]).flatten(1).double()
         ends = _blurred(torch.stack([torch.zeros(view.grid), torch.ones(view.grid)]))
-        spread = (points - points.mean(0)).pow(2).mean().mul(2).sqrt().clamp(min=1e-6)
+        # A picture without a live channel has no masks, whose spread would not be a number.
+        deviations = points - points.mean(0) if len(points) else points.new_ones(1)
+        spread = deviations.pow(2).mean().mul(2).sqrt().clamp(min=1e-6)
         # The blank and the whole picture are masks too, and have been encoded.
         self._prior = _kernel(torch.cat([points, ends.flatten(1).double()]) / spread)
         self._prior.diagonal().add_(_NUGGET)

@@ -166,12 +166,17 @@ class View:
     def encode(self, coefficients: Tensor) -> Tensor:
         """Features (n, d_m) of the picture under masks given by their coefficients (n, h, w)."""
         settings = self.engine.settings
-        return encode_masks(
-            self._encoder((int(coefficients.shape[1]), int(coefficients.shape[2]))),
-            coefficients.to(self.pixels.device),
-            batch_size=settings.batch_size,
-            progress=self._words if settings.progress else None,
-        )
+        try:
+            return encode_masks(
+                self._encoder((int(coefficients.shape[1]), int(coefficients.shape[2]))),
+                coefficients.to(self.pixels.device),
+                batch_size=settings.batch_size,
+                progress=self._words if settings.progress else None,
+            )
+        except BaseException:
+            # Stopped half way: what methods keep may already count on these features.
+            self._kept.clear()
+            raise
 
     def kept(self, name: str, make: Callable[[], _Computed]) -> _Computed:
         """What a method computes of the picture alone, whatever the target: once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -25,8 +26,6 @@ ITEM = "0007"
 @pytest.fixture(scope="module")
 def view(load):
     rng = np.random.default_rng(3)
-    from PIL import Image
-
     noise = gaussian_filter(rng.normal(size=(90, 90, 3)), (6, 6, 0))
     scaled = 255 * (noise - noise.min()) / np.ptp(noise)
     encoder = load("open_clip-vit")
@@ -185,3 +184,13 @@ def test_a_rough_map_is_called_rough(load, picture):
     ).explain(picture, ITEM)[0]
     assert heatmap.controls.correlation_expected < 0.9
     assert any("rough map" in warning for warning in heatmap.controls.warnings())
+
+
+@pytest.mark.parametrize("options", [{"budget": 8}, {"tolerance": 0.1}], ids=str)
+def test_a_picture_without_a_live_channel_has_a_flat_map(view, target, options):
+    dead = Engine(view.engine.encoder, view.engine.layer).view(Image.new("RGB", (80, 80)))
+    flat = torch.full_like(view.activation, 0.3)
+    dead.__dict__["_captured"] = (view.whole, flat)  # as of a layer that says the same everywhere
+    found = BeCAM(**options).saliency(dead, target)
+    assert found.encoded == 0
+    assert torch.equal(found.map, torch.zeros_like(found.map))
