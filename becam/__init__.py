@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from becam.encoders.extraction import extract_features
     from becam.errors import BecamError
     from becam.evaluation.deviation import deviation
+    from becam.gallery.build import build_gallery
     from becam.images import read_image
     from becam.training import train
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Explainer": "becam.attribution",
     "Heatmap": "becam.attribution",
     "WordWeights": "becam.attribution",
+    "build_gallery": "becam.gallery.build",
     "deviation": "becam.evaluation.deviation",
     "explain": "becam.attribution",
     "explain_words": "becam.attribution",
@@ -43,6 +45,7 @@ __all__ = [
     "Explainer",
     "Heatmap",
     "WordWeights",
+    "build_gallery",
     "deviation",
     "explain",
     "explain_words",

@@ -19,11 +19,14 @@ from becam.cli.evaluate import evaluate
 from becam.cli.experiment import experiment
 from becam.cli.explain import explain
 from becam.cli.features import features
+from becam.cli.figure import figure
+from becam.cli.gallery import gallery
 from becam.cli.import_ import import_
 from becam.cli.methods import methods
 from becam.cli.models import models
 from becam.cli.prepare import prepare
 from becam.cli.search import search
+from becam.cli.serve import serve
 from becam.cli.sweep import sweep
 from becam.cli.table import table
 from becam.cli.train import train
@@ -59,11 +62,14 @@ for command in (
     words,
     audit,
     deviation,
+    gallery,
+    serve,
     methods,
 ):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(sweep, name="sweep")
+app.add_typer(figure, name="figure")
 
 
 @app.callback(invoke_without_command=True)

@@ -72,6 +72,9 @@ def deviation(
     content agrees with behaviour: after BeFA any content has one. So each angle stands beside a
     control, the angle with another item's content, and a sentence says what it is worth.
 
+    To look at the farthest items: becam gallery with --items top-drift:20, or with --items
+    deviation/worst.json.
+
     Example: becam deviation bm3/befa.pt bm3-befa/befa.pt --dataset shop -o deviation
     """
     from rich.console import Console
@@ -103,6 +106,15 @@ def deviation(
     typer.echo(legend(summaries))
     typer.echo(CONTROL)
     typer.echo(f"Wrote {output / TABLE}, and the items, the categories and the histograms beside.")
+    if dataset is not None and any(each.modality == "image" for each in summaries):
+        typer.echo(f"To look at the farthest items: {_gallery(ckpt, dataset, output, worst)}")
+
+
+def _gallery(ckpt: Sequence[Path], dataset: Path, output: Path, count: int) -> str:
+    import shlex
+
+    rule = ["--items", f"top-drift:{count}", "-o", f"{output}-gallery"]
+    return shlex.join(["becam", "gallery", *map(str, ckpt), "--dataset", str(dataset), *rule])
 
 
 def _tables(summaries: Sequence[Summary]) -> Iterator[Table]:

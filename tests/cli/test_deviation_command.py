@@ -77,6 +77,7 @@ def test_folder_and_terminal(deviation, world, tmp_path):
             assert sentence in printed
     assert "small for any content" in printed
     assert "whatever the content" in printed
+    assert f"--items top-drift:4 -o {out}-gallery" in printed
     for line in (f"Wrote {out / 'table.md'}", "image, before", "text, after", "over 60°"):
         assert line in printed
     assert max(map(len, printed.split("Without an adapter")[0].splitlines())) <= 80
@@ -90,6 +91,7 @@ def test_options(deviation, world, tmp_path):
     )
     assert status == 0
     assert "over 75°" in printed
+    assert "becam gallery" not in printed  # which shows pictures
     written = pl.read_parquet(out / "items.parquet")
     want = measured(
         world / "bm3", dataset=world / "dataset", modalities=["text"], omission=75, seed=9

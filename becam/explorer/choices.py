@@ -1,0 +1,55 @@
+"""The methods to choose from, with their options as they are declared."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from becam.attribution.methods import METHODS, Method
+from becam.attribution.methods.cams import EigenCAM, GradientCAM
+from becam.attribution.methods.integrated import IntegratedGradients
+from becam.options import DeclaredOption, declared_options
+
+_LIBRARIES: dict[type, str] = {
+    GradientCAM: "pytorch_grad_cam",
+    EigenCAM: "pytorch_grad_cam",
+    IntegratedGradients: "captum",
+}
+
+
+def method_choices() -> list[dict[str, Any]]:
+    """Methods in plain values; ``missing`` says why one cannot be used here, else None."""
+    return [
+        {
+            "name": name,
+            "title": cls.title,
+            "summary": cls.summary,
+            "missing": _missing(cls),
+            "options": [_option(option) for option in declared_options(cls).values()],
+        }
+        for name, cls in METHODS.items()
+    ]
+
+
+def _missing(cls: type[Method]) -> str | None:
+    for kind, module in _LIBRARIES.items():
+        if issubclass(cls, kind) and find_spec(module) is None:
+            return "needs pip install 'becam[methods]'"
+    return None
+
+
+def _option(option: DeclaredOption) -> dict[str, Any]:
+    note = option.note
+    return {
+        "name": option.name,
+        "kind": option.kind.__name__,
+        "default": option.default,
+        "help": option.help,
+        "choices": list(option.choices),
+        "least": _finite(note.least),
+        "most": _finite(note.most),
+    }
+
+
+def _finite(bound: float) -> float | None:
+    return None if abs(bound) == float("inf") else bound

@@ -1,0 +1,1 @@
+"""Many explained items side by side: pages, contact sheets, exports."""
