@@ -7,7 +7,8 @@ Galleries are made up: three columns, maps of 7 x 7 cells, drawn pictures (a few
 names). "First picture" counts from the start of the navigation; at "all read" sorting and
 filtering are ready. Long tasks are those over 50 ms that the browser itself reports: the page does
 not react while they last. The scroll goes through the whole list, then by jumps to random places.
-"Computed" is the time in the page's own code, "shown" is until the frame in which results stand.
+"Computed" is the time in the page's own code, "shown" lasts until the frame in which the results
+stand; what can be done again is done nine times, and the median counts.
 """
 
 from __future__ import annotations

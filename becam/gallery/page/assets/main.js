@@ -44,8 +44,8 @@
     list.show(plain() ? everything : everything.subarray(0, 0), { stay: true });
     filters.show(null);
     chips.show(null);
-    const share = Math.round((100 * index.ready) / index.count);
-    byId("count").textContent = `Reading the index: ${share}%`;
+    if (plain()) say(index.count);
+    else byId("count").textContent = "Reading the index…";
   }
 
   /** Reads all texts, which takes a while, when they are first searched. */

@@ -113,12 +113,20 @@ becamGallery.state = (() => {
     if (changed.size) for (const listener of listeners) listener(current, changed);
   }
 
+  function move(method) {
+    try {
+      history[method](null, "", write(current));
+    } catch {
+      // A page in a sandbox may not change its address; the choices hold all the same.
+    }
+  }
+
   /** Writes the address now, if it was put off. */
   function flush() {
     if (later === null) return;
     clearTimeout(later);
     later = null;
-    history.replaceState(history.state, "", write(current));
+    move("replaceState");
   }
 
   /**
@@ -131,7 +139,7 @@ becamGallery.state = (() => {
     current = { ...current, ...patch };
     if (same(before, current)) return;
     if (push) {
-      history.pushState({ inside: true }, "", write(current));
+      move("pushState");
     } else {
       clearTimeout(later);
       later = setTimeout(flush, 250);
