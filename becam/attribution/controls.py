@@ -60,6 +60,8 @@ class Controls:
             without masks.
         stored_cosine: between the encoder's feature of this picture and the row that the
             recommender trained for the item; None where features were frozen.
+        randomised_flat: the encoder with shuffled weights gave a map without any range, which
+            nothing can be held against.
         encoded: how many masked pictures the map rests on; None for methods without masks.
         correlation_expected: with the map of all masks, where some were inferred; else None.
     """
@@ -77,6 +79,7 @@ class Controls:
     similarity_spread: float | None = None
     correlation_itself: float | None = None
     stored_cosine: float | None = None
+    randomised_flat: bool = False
     encoded: int | None = None
     correlation_expected: float | None = None
 
@@ -86,7 +89,8 @@ class Controls:
 
     def words(self) -> list[str]:
         """The controls for a reader, the gravest first; never empty."""
-        return [*self.warnings(), *self._likeness(), self._angle(), self._summary()]
+        notes = (*self._likeness(), *self._missing(), self._angle(), self._summary())
+        return [*self.warnings(), *notes]
 
     def warnings(self) -> list[str]:
         """What speaks against the map; empty when no control objects."""
@@ -144,6 +148,13 @@ class Controls:
             "with what the encoder sees here, as a whole."
         ]
 
+    def _missing(self) -> list[str]:
+        if not self.randomised_flat:
+            return []
+        return [
+            "With its weights shuffled this encoder gives a flat map, so that control is missing."
+        ]
+
     def _angle(self) -> str:
         if self.theta is None:
             return "Compared with a text: no angle to behaviour."
@@ -189,6 +200,8 @@ def measure(
     """
     raw, weights = saliency.map, saliency.weights
     activation = view.activation
+    method = method.settled(saliency)
+    shuffled = method.saliency(view.twin, target.on(view.twin)).map if randomise else None
     others = [
         method.saliency(view, other.on(view)).map for other in target.of_others(method.others)
     ]
@@ -202,11 +215,8 @@ def measure(
         strongest_share=None if weights is None else strongest_share(activation, weights),
         correlation_activation=correlation(raw, _resized(activation.sum(0), raw)),
         correlation_others=mean_correlation(raw, others),
-        correlation_randomised=(
-            correlation(raw, method.saliency(view.twin, target.on(view.twin)).map)
-            if randomise
-            else None
-        ),
+        correlation_randomised=None if shuffled is None else correlation(raw, shuffled),
+        randomised_flat=shuffled is not None and not bool(shuffled.max() > shuffled.min()),
         positive_share=float((raw > 0).float().mean()),
         theta=None if target.anchor is None else angle(content, target.anchor),
         theta_blank=None if target.anchor is None else angle(nothing, target.anchor),

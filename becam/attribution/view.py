@@ -166,6 +166,8 @@ class View:
     def encode(self, coefficients: Tensor) -> Tensor:
         """Features (n, d_m) of the picture under masks given by their coefficients (n, h, w)."""
         settings = self.engine.settings
+        if not len(coefficients):  # some encoders fail on an empty batch
+            return torch.zeros(0, len(self.whole))
         try:
             return encode_masks(
                 self._encoder((int(coefficients.shape[1]), int(coefficients.shape[2]))),

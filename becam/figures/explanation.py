@@ -86,13 +86,23 @@ def save_explanation(
 
 def _notes(heatmap: Heatmap) -> str:
     marks = ["!"] * len(heatmap.controls.warnings())
-    words = heatmap.controls.words()
+    words = [*heatmap.controls.words(), _extent(heatmap)]
     marks += ["·"] * (len(words) - len(marks))
     paragraphs = [
         textwrap.fill(f"{mark} {line}", _CHARACTERS, subsequent_indent="  ")
         for mark, line in zip(marks, words, strict=True)
     ]
     return "\n".join(paragraphs)
+
+
+def _extent(heatmap: Heatmap) -> str:
+    """What a smooth map and a single angle hide."""
+    rows, columns = heatmap.raw.shape
+    left, top, right, bottom = heatmap.geometry.visible
+    seen = (right - left) * (bottom - top) / (heatmap.geometry.width * heatmap.geometry.height)
+    words = f"{rows} x {columns} cells over the {seen:.0%} of the picture that the encoder sees"
+    blank = heatmap.controls.theta_blank
+    return f"{words}; a blank picture: θ {blank:.0f}°." if blank is not None else f"{words}."
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

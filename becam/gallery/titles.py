@@ -7,7 +7,8 @@ import unicodedata
 
 LENGTH = 90
 
-_END = re.compile(r"(?<=[.!?])\s|(?<=[。！？])")
+# A full stop after a letter or two is an abbreviation's: "S. Skinny Ankle", "No. 5".
+_END = re.compile(r"(?<=[^\s.]{3}\.)\s|(?<=[!?])\s|(?<=[。！？])")
 _INVISIBLE = ("Cc", "Cs", "Co")
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -12,7 +12,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 from zoo import make_checkpoint
 
-from becam.attribution import Explainer
+from becam.attribution import Explainer, controls
 from becam.attribution.methods import BeCAM
 from becam.attribution.sampling import Inferred, MaskSample, expected_correlation
 from becam.attribution.target import item_target
@@ -23,13 +23,17 @@ NUGGET = 5e-2
 ITEM = "0007"
 
 
-@pytest.fixture(scope="module")
-def view(load):
+def picture():
     rng = np.random.default_rng(3)
     noise = gaussian_filter(rng.normal(size=(90, 90, 3)), (6, 6, 0))
     scaled = 255 * (noise - noise.min()) / np.ptp(noise)
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def view(load):
     encoder = load("open_clip-vit")
-    return Engine(encoder, encoder.target_layer()).view(Image.fromarray(scaled.astype(np.uint8)))
+    return Engine(encoder, encoder.target_layer()).view(picture())
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +198,27 @@ def test_a_picture_without_a_live_channel_has_a_flat_map(view, target, options):
     found = BeCAM(**options).saliency(dead, target)
     assert found.encoded == 0
     assert torch.equal(found.map, torch.zeros_like(found.map))
+
+
+def test_controls_are_no_dearer_than_the_map(view, target):
+    """Where a tolerance is content with some masks, other items' maps make do with the same."""
+    fresh = Engine(view.engine.encoder, view.engine.layer).view(picture())
+    method = BeCAM(tolerance=0.9)
+    found = method.saliency(fresh, target)
+    measured = controls.measure(method, fresh, target, found, randomise=True)
+    assert found.encoded < int(fresh.live.sum())
+    for one in (fresh, fresh.twin):
+        assert one.kept("sample", lambda: None).size == found.encoded
+    assert not measured.randomised_flat
+
+
+def test_a_shuffled_encoder_without_a_map_is_said(view, target):
+    fresh = Engine(view.engine.encoder, view.engine.layer).view(picture())
+    fresh.twin.__dict__["_captured"] = (view.whole, torch.full_like(view.activation, 0.3))
+    for method in (BeCAM(), BeCAM(budget=8)):
+        found = method.saliency(fresh, target)
+        measured = controls.measure(method, fresh, target, found, randomise=True)
+        assert measured.randomised_flat
+        assert measured.correlation_randomised is None
+        assert any("that control is missing" in sentence for sentence in measured.words())
+        assert not measured.warnings() or "missing" not in " ".join(measured.warnings())

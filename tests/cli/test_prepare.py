@@ -87,8 +87,9 @@ def test_guesses_and_lost_rows_are_told(run, hm, tmp_path):
         "transactions_train.csv: user from customer_id, item from article_id, timestamp from t_dat."
     )
     assert log in result.stderr
-    goods = "goods.csv: item from article_id, text from prod_name, no image column, no category"
+    goods = "goods.csv: item from article_id, text from prod_name, images by name in"
     assert goods in result.stderr
+    assert "no image column" not in result.stderr
     assert "rows of the items file without an id" in result.stdout
     assert "rows of the items file with an id seen" in result.stdout
 

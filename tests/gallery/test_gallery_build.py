@@ -318,6 +318,8 @@ def test_cards_name_their_neighbours(shop, shown, listed, tmp_path):
         ("First line\nsecond", "First line"),
         ("\n  \n Indented \t tabs ", "Indented tabs"),
         ("What? Yes.", "What?"),
+        ("S. Skinny Ankle. Jeans", "S. Skinny Ankle"),
+        ("Model No. 5, blue. Soap", "Model No. 5, blue"),
         ("Size 2.5 mm needles. More", "Size 2.5 mm needles"),
         ("红色连衣裙。很漂亮。", "红色连衣裙。"),
         ("", "the id"),

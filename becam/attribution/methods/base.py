@@ -57,6 +57,10 @@ class Method(ABC):
     def prepare(self, view: View) -> None:  # noqa: B027
         """Compute, and keep in the view, what depends on no target."""
 
+    def settled(self, _saliency: Saliency) -> Method:
+        """The method for the controls of a map: they need not be dearer than the map itself."""
+        return self
+
     def options(self) -> dict[str, Any]:
         """The options that it was built with, as plain values."""
         return {name: getattr(self, name) for name in declared_options(type(self))}

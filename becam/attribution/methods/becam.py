@@ -73,6 +73,12 @@ class BeCAM(Method):
         else:
             self._sample(view).grow(self.budget or _FIRST)
 
+    def settled(self, saliency: Saliency) -> Method:
+        """Where a tolerance asked for some masks, these masks and no more."""
+        if not self.tolerance or not saliency.encoded:
+            return self
+        return BeCAM(self.weighting, budget=saliency.encoded)
+
     @torch.no_grad()
     def saliency(self, view: View, target: Target) -> Saliency:
         """See ``Method.saliency``."""

@@ -127,13 +127,19 @@ def _items(
         found = [pictures.get(name) for name in items["item"]]
         items = items.with_columns(image=pl.Series(found, dtype=pl.String))
     roles = {"item": item, "image": image, "text": " + ".join(texts), "category": category}
-    return items, dropped, _told(path, roles)
+    by_name = "" if image is not None or images is None else f"images by name in {images}"
+    return items, dropped, _told(path, roles, by_name)
 
 
-def _told(path: Path, roles: Mapping[str, str | None]) -> str:
+def _told(path: Path, roles: Mapping[str, str | None], by_name: str = "") -> str:
+    """Which column became what, where pictures were found, and what there is none of."""
     found = [f"{role} from {column}" for role, column in roles.items() if column]
-    absent = [f"no {role} column" for role, column in roles.items() if not column]
-    return f"{path.name}: {', '.join([*found, *absent])}."
+    absent = [
+        f"no {role} column"
+        for role, column in roles.items()
+        if not column and not (role == "image" and by_name)
+    ]
+    return f"{path.name}: {', '.join([*found, *filter(None, [by_name]), *absent])}."
 
 
 def _text_columns(
