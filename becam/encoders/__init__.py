@@ -43,11 +43,11 @@ def load_encoder(
     from becam.devices import resolve_device
 
     parsed = EncoderSpec.parse(spec)
-    if parsed.family not in _LOADERS:
+    if parsed.family not in LOADERS:
         raise BecamError(
-            f"There is no encoder family {parsed.family!r}; the families are {', '.join(_LOADERS)}."
+            f"There is no encoder family {parsed.family!r}; the families are {', '.join(LOADERS)}."
         )
-    encoder = _LOADERS[parsed.family](parsed, Path(weights) if weights else None, config)
+    encoder = LOADERS[parsed.family](parsed, Path(weights) if weights else None, config)
     return encoder.to(resolve_device(device))
 
 
@@ -122,9 +122,10 @@ def _load_embedded(
     return OpenClipEncoder(model, tokenizer, built["preprocess_cfg"], record)
 
 
-_LOADERS: dict[str, Loader] = {
+LOADERS: dict[str, Loader] = {
     "becam": _load_embedded,
     "open_clip": _load_open_clip,
     "timm": _load_timm,
     "imagebind": _load_imagebind,
 }
+"""By family, the part of a spec before its colon; an encoder of one's own is one more entry."""

@@ -159,8 +159,9 @@ class Report:
         if ranks and ranks.offset > _LEANING * ranks.spread:
             found.append(
                 f"A vector's cosines with pictures lie around {ranks.offset:.2f} away from zero "
-                f"and vary by {ranks.spread:.2f}, so maps by raw cosine show mostly where the "
-                "encoder is active: explain with --weighting centered."
+                f"and vary by {ranks.spread:.2f}, so maps by raw cosine (--method "
+                "becam,weighting=cosine) show mostly where the encoder is active; the default does "
+                "not."
             )
         if ADAPTERS[self.adapter].is_gate:
             found.append(

@@ -46,7 +46,7 @@ def test_a_pages_snippets_run_and_print_what_it_says(name, givens, tmp_path):
     with (
         mock.patch.dict(ADAPTERS),
         mock.patch.dict(RECOMMENDERS),
-        mock.patch.dict(becam.encoders._LOADERS),
+        mock.patch.dict(becam.encoders.LOADERS),
     ):
         for block in page.blocks:
             printed = runner.run(block)
