@@ -8,6 +8,9 @@ from typing import Any
 
 from becam.errors import BecamError
 
+_FOLDERS = re.compile(r"(?<=:)[^:,]*/(?=[^/:,]+\.json)")
+"""Of a model's config in a spec."""
+
 
 @dataclass(frozen=True)
 class EncoderSpec:
@@ -91,11 +94,14 @@ class EncoderRecord:
         return (self.spec, self.weights_sha256)
 
     def describe(self) -> str:
-        """For sentences: the spec and the start of the weights' hash."""
+        """For sentences: the spec, of a file its name alone, and the start of the weights' hash.
+
+        Sheets and galleries are passed on; whose folders those were is nobody's business.
+        """
         if self.spec is None:
             return "an unknown encoder (the features came with the data)"
         suffix = f" with weights {self.weights_sha256[:8]}" if self.weights_sha256 else ""
-        return f"{self.spec}{suffix}"
+        return f"{re.sub(_FOLDERS, '', self.spec)}{suffix}"
 
 
 def slug(spec: str) -> str:

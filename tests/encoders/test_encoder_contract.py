@@ -195,3 +195,16 @@ def test_tfidf_puts_like_texts_together():
         tfidf_svd(["", "", ""], dim=3)
     with pytest.raises(BecamError, match="no text encoder"):
         load_text_encoder("word2vec")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("open_clip:/home/ann/my models/small.json", "open_clip:small.json"),
+        ("open_clip:../small.json", "open_clip:small.json"),
+        ("open_clip:ViT-B-32:laion2b", "open_clip:ViT-B-32:laion2b"),
+        ("timm:hf-hub:timm/vit_small,mean=0.5", "timm:hf-hub:timm/vit_small,mean=0.5"),
+    ],
+)
+def test_what_is_passed_on_names_no_folder(spec, said):
+    assert EncoderRecord(spec).describe() == said
