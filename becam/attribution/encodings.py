@@ -63,7 +63,7 @@ def encode_masks(
             done.update(len(chunk))
             encoded += len(chunk)
             report(encoded, total)
-    features = torch.cat(found) if found else encode(coefficients).cpu()
+    features = torch.cat(found)
     if not features.isfinite().all():
         raise BecamError(
             "The encoder gave values that are not finite; pass --precision float32 or check its "

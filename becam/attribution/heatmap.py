@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Heatmap:
             "label": self.label,
             "target": self.target,
             "options": self.options,
-            "geometry": {**asdict(self.geometry), "box": list(self.geometry.box)},
+            "geometry": self.geometry.to_dict(),
             "map": {
                 "rows": self.raw.shape[0],
                 "columns": self.raw.shape[1],

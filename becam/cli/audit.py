@@ -24,7 +24,7 @@ from becam.cli.options import (
     SpaceOption,
     TargetLayerOption,
 )
-from becam.cli.sharing import ShardOption, check_processes, same_command
+from becam.cli.sharing import ShardOption, begin_share, same_command
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -160,13 +160,10 @@ def audit(
 
     Example: becam audit run/befa.pt --dataset shop --items 200 --method becam -o audit
     """
-    from becam.evaluation.parallel import end_with_parent, measure_in_processes
+    from becam.evaluation.parallel import measure_in_processes
     from becam.evaluation.request import Request
-    from becam.evaluation.shards import WHOLE, Shard
 
-    end_with_parent()
-    share = WHOLE if shard is None else Shard.parse(shard)
-    check_processes(jobs, device, shard, overwrite)
+    share = begin_share(jobs, device, shard, overwrite)
     request = Request(
         checkpoints=ckpt,
         dataset=dataset,

@@ -10,6 +10,7 @@ import typer
 
 from becam.cli.options import (
     CheckpointsArgument,
+    OmissionOption,
     OverwriteOption,
     SeedOption,
 )
@@ -49,12 +50,7 @@ def deviation(
             help="Measure this modality of the checkpoints; repeat for several. Default: all.",
         ),
     ] = None,
-    omission: Annotated[
-        float,
-        typer.Option(
-            "--omission", metavar="DEGREES", help="The angle beyond which content omits behaviour."
-        ),
-    ] = 60.0,
+    omission: OmissionOption = 60.0,
     worst: Annotated[
         int,
         typer.Option(

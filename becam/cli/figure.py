@@ -133,6 +133,14 @@ class MapOptions:
         }
 
 
+@dataclass(frozen=True)
+class ComparedOptions(MapOptions):
+    """How maps without and with an adapter are made."""
+
+    no_adapter: NoAdapterOption = False
+    space: SpaceOption = "adapted"
+
+
 def _spread_out(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are dataclasses become one option for each field."""
     hints = get_type_hints(command, globals() | {"Path": Path}, include_extras=True)
@@ -207,11 +215,9 @@ def figure_6(
     dataset: TrainedOnOption,
     output: FigureOption = Path("figure-6.pdf"),
     items: RuleOption = "top-drift:3",
-    no_adapter: NoAdapterOption = False,
-    space: SpaceOption = "adapted",
     *,
     page: PageOptions,
-    maps: MapOptions,
+    maps: ComparedOptions,
 ) -> None:
     """The same items under several recommenders, without and with BeFA.
 
@@ -223,7 +229,7 @@ def figure_6(
     from becam.figures.paper import backbones_figure
 
     sheet = page.page(output)
-    arguments = maps.arguments(output) | {"no_adapter": no_adapter, "space": space}
+    arguments = maps.arguments(output)
     _save(backbones_figure(ckpt, dataset, items=items, page=sheet, **arguments), output)
 
 
@@ -234,11 +240,9 @@ def figure_7(
     dataset: TrainedOnOption,
     output: FigureOption = Path("figure-7.pdf"),
     items: RuleOption = "top-drift:4",
-    no_adapter: NoAdapterOption = False,
-    space: SpaceOption = "adapted",
     *,
     page: PageOptions,
-    maps: MapOptions,
+    maps: ComparedOptions,
 ) -> None:
     """The adapters of one recommender: pictures over a map without and one with each.
 
@@ -249,7 +253,7 @@ def figure_7(
     from becam.figures.paper import adapters_figure
 
     sheet = page.page(output)
-    arguments = maps.arguments(output) | {"no_adapter": no_adapter, "space": space}
+    arguments = maps.arguments(output)
     _save(adapters_figure(ckpt, dataset, items=items, page=sheet, **arguments), output)
 
 
@@ -275,11 +279,9 @@ def figure_8(
             "tower), whatever behaviour says.",
         ),
     ] = None,
-    no_adapter: NoAdapterOption = False,
-    space: SpaceOption = "adapted",
     *,
     page: PageOptions,
-    maps: MapOptions,
+    maps: ComparedOptions,
 ) -> None:
     """Simple product pictures beside complex scenes, without and with BeFA.
 
@@ -290,7 +292,7 @@ def figure_8(
     from becam.figures.paper import scenes_figure
 
     sheet = page.page(output)
-    arguments = maps.arguments(output) | {"no_adapter": no_adapter, "space": space}
+    arguments = maps.arguments(output)
     made = scenes_figure(
         ckpt,
         dataset,

@@ -18,6 +18,7 @@ from becam.cli.options import (
     MaskBatchSizeOption,
     MaskingOption,
     NoAdapterOption,
+    OmissionOption,
     OverwriteOption,
     PrecisionOption,
     RandomiseOption,
@@ -26,7 +27,7 @@ from becam.cli.options import (
     TargetLayerOption,
     ToleranceOption,
 )
-from becam.cli.sharing import ShardOption, check_processes, same_command
+from becam.cli.sharing import ShardOption, begin_share, same_command
 
 if TYPE_CHECKING:
     from becam.evaluation.selection import Selection
@@ -100,12 +101,7 @@ def gallery(
             help="Also a dataset on disk for FiftyOne, with a heatmap field a column.",
         ),
     ] = None,
-    omission: Annotated[
-        float,
-        typer.Option(
-            "--omission", metavar="DEGREES", help="The angle beyond which content omits behaviour."
-        ),
-    ] = 60.0,
+    omission: OmissionOption = 60.0,
     picture_size: Annotated[
         int,
         typer.Option(
@@ -139,14 +135,11 @@ def gallery(
 
     Example: becam gallery bm3/befa.pt bm3-befa/befa.pt --dataset shop --items top-drift:20 -o worst
     """
-    from becam.evaluation.parallel import end_with_parent, measure_in_processes
-    from becam.evaluation.shards import WHOLE, Shard
+    from becam.evaluation.parallel import measure_in_processes
     from becam.gallery.build import Gallery
     from becam.gallery.request import Request
 
-    end_with_parent()
-    share = WHOLE if shard is None else Shard.parse(shard)
-    check_processes(jobs, device, shard, overwrite)
+    share = begin_share(jobs, device, shard, overwrite)
     request = Request(
         checkpoints=ckpt,
         dataset=dataset,

@@ -117,6 +117,12 @@ RandomiseOption = Annotated[
         help="Hold each map against one from a shuffled encoder; doubles the time.",
     ),
 ]
+OmissionOption = Annotated[
+    float,
+    typer.Option(
+        "--omission", metavar="DEGREES", help="The angle beyond which content omits behaviour."
+    ),
+]
 SpaceOption = Annotated[
     str,
     typer.Option(

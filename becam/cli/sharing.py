@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from becam.evaluation.shards import Shard
 
 ShardOption = Annotated[
     str | None,
@@ -19,15 +22,20 @@ ShardOption = Annotated[
 ]
 
 
-def check_processes(jobs: int, device: str, shard: str | None, overwrite: bool) -> None:
-    """Refuse what processes cannot share.
+def begin_share(jobs: int, device: str, shard: str | None, overwrite: bool) -> Shard:
+    """What of the work is this process's, which ends with the process that began it, if any.
 
     Raises:
-        BecamError: several processes on one GPU, or a shard that would discard the others'.
+        BecamError: no shard, several processes on one GPU, or a shard that would discard the
+            others'.
     """
     from becam.devices import resolve_device
     from becam.errors import BecamError
+    from becam.evaluation.parallel import end_with_parent
+    from becam.evaluation.shards import WHOLE, Shard
 
+    end_with_parent()
+    share = WHOLE if shard is None else Shard.parse(shard)
     if jobs > 1 and resolve_device(device).type == "cuda":
         raise BecamError(
             f"One GPU serves one process; leave out --jobs {jobs}, or pass --device cpu."
@@ -37,6 +45,7 @@ def check_processes(jobs: int, device: str, shard: str | None, overwrite: bool) 
             "With --overwrite a shard would discard what the others do; choose another -o, or "
             "delete the folder before the first shard."
         )
+    return share
 
 
 def same_command(arguments: Iterable[str]) -> list[str]:

@@ -107,6 +107,11 @@ class Dataset:
         with reading(path):
             return table.select(pl.col("user", "item").cast(pl.Int64)).collect().to_numpy()
 
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """Training interactions of each item, (I,)."""
+        return np.bincount(self.interactions("train")[:, 1], minlength=self.n_items)
+
     def image_path(self, item: int) -> Path | None:
         """The picture of an item; None where the source has none of it."""
         image = self._images[item]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ class Geometry:
     width: int
     height: int
     box: tuple[float, float, float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: ``width``, ``height`` and ``box``."""
+        return {"width": self.width, "height": self.height, "box": list(self.box)}
 
     @property
     def visible(self) -> tuple[int, int, int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from becam.attribution.controls import OMISSION_DEGREES
@@ -72,12 +71,11 @@ def item_table(
         for (source, given), checkpoint in zip(sources, known, strict=True)
     ]
     subjects = item_subjects(opened, known)
-    counts = np.bincount(opened.interactions("train")[:, 1], minlength=opened.n_items)
     table = pl.DataFrame(
         {"id": [one.name for one in subjects], "image": [str(one.path) for one in subjects]}
     ).join(
         opened.items.select("item", "id", "text", "category").with_columns(
-            popularity=pl.Series(counts)
+            popularity=pl.Series(opened.popularity)
         ),
         on="id",
         how="left",

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from becam.attribution.explainer import Explainer, Identity
-from becam.checkpoint import Checkpoint
+from becam.checkpoint import Head
 from becam.data.dataset import Dataset
 from becam.evaluation.aims import NearestItem
 from becam.evaluation.deviation import compare
@@ -54,6 +54,7 @@ def scene_table(
     nearest = NearestItem(dataset)
     categories = dict(dataset.items.select("id", "category").iter_rows())
     first, rows = table.checkpoints[0], []
+    heads = [checkpoint.head() for checkpoint in table.checkpoints]
     looked = track(subjects, desc="Looking for the nearest items", unit="picture")
     for subject in looked if progress else subjects:
         picture = read_image(subject.path)
@@ -67,8 +68,9 @@ def scene_table(
             "target": target,
             "category": categories[target],
         }
-        for number, checkpoint in enumerate(table.checkpoints):
-            angles = _angles(checkpoint, features[engines[id(checkpoint)]], target)
+        for number, (checkpoint, head) in enumerate(zip(table.checkpoints, heads, strict=True)):
+            e = checkpoint.item_embeddings[checkpoint.item_index(target)]
+            angles = _angles(head, features[engines[id(checkpoint)]], e)
             row[f"theta_before_{number}"], row[f"theta_after_{number}"] = angles
         rows.append(row)
     frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
@@ -84,10 +86,8 @@ def _feature(explainer: Explainer, identity: Identity, picture: Image.Image) -> 
         return encoder.encode_image(pixels[None].to(encoder.device))[0].float().cpu()
 
 
-def _angles(checkpoint: Checkpoint, feature: Tensor, target: str) -> tuple[float, float]:
+def _angles(head: Head, feature: Tensor, embedding: Tensor) -> tuple[float, float]:
     """Before and after the adapter."""
-    head = checkpoint.head()
-    e = checkpoint.item_embeddings[checkpoint.item_index(target)][None].float()
-    z = head.project(feature[None])
+    e, z = embedding[None].float(), head.project(feature[None])
     before, after = (compare(content, e).theta[0] for content in (z, head.adapt(z, e)))
     return float(before), float(after)

@@ -43,7 +43,7 @@ _MEDIA_TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-_SHARED = ("theme.css", "theme.js", "map.js")
+_SHARED = ("theme.css", "theme.js", "map.js", "elements.js")
 
 Words = Annotated[str, Query(max_length=500)]
 Identifier = Annotated[str, Query(max_length=50_000)]

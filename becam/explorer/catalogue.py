@@ -216,14 +216,13 @@ def _table(ids: list[str], dataset: Dataset | None) -> pl.DataFrame:
         nothing |= {name: pl.lit(None, pl.Int64) for name in ("item", "popularity")}
         table = table.with_columns(**nothing, picture=pl.lit(False))
     else:
-        sold = np.bincount(dataset.interactions("train")[:, 1], minlength=dataset.n_items)
         about = dataset.items.select(
             "id",
             pl.col("text").cast(pl.String),
             pl.col("category").cast(pl.String),
             pl.col("item").cast(pl.Int64),
             picture=pl.col("image").is_not_null(),
-            popularity=pl.Series(sold, dtype=pl.Int64),
+            popularity=pl.Series(dataset.popularity, dtype=pl.Int64),
         )
         table = table.join(about, on="id", how="left", maintain_order="left").with_columns(
             pl.col("picture").fill_null(False)

@@ -6,15 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from becam.attribution.methods import METHODS, Method
-from becam.attribution.methods.cams import EigenCAM, GradientCAM
-from becam.attribution.methods.integrated import IntegratedGradients
 from becam.options import DeclaredOption, declared_options
-
-_LIBRARIES: dict[type, str] = {
-    GradientCAM: "pytorch_grad_cam",
-    EigenCAM: "pytorch_grad_cam",
-    IntegratedGradients: "captum",
-}
 
 
 def method_choices() -> list[dict[str, Any]]:
@@ -32,10 +24,8 @@ def method_choices() -> list[dict[str, Any]]:
 
 
 def _missing(cls: type[Method]) -> str | None:
-    for kind, module in _LIBRARIES.items():
-        if issubclass(cls, kind) and find_spec(module) is None:
-            return "needs pip install 'becam[methods]'"
-    return None
+    missing = cls.requires is not None and find_spec(cls.requires) is None
+    return "needs pip install 'becam[methods]'" if missing else None
 
 
 def _option(option: DeclaredOption) -> dict[str, Any]:

@@ -111,9 +111,9 @@ def _row(picture: Image.Image, caption: str, heatmaps: list[Heatmap]) -> Image.I
 
 
 def _wrapped(text: str) -> str:
-    """A few short lines that matplotlib takes as they are written."""
+    """A few short lines."""
     lines = textwrap.wrap(text, _CHARACTERS, max_lines=_LINES, placeholder=" …")
-    return "\n".join(lines).replace("$", r"\$")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

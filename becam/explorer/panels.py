@@ -28,7 +28,7 @@ def _map(heatmap: Heatmap) -> dict[str, Any]:
         "label": heatmap.label,
         "target": heatmap.target,
         "map": encode_map(heatmap.raw),
-        "geometry": {**asdict(heatmap.geometry), "box": list(heatmap.geometry.box)},
+        "geometry": heatmap.geometry.to_dict(),
         "warnings": warnings,
         # The last of the words sums up numbers that the page draws.
         "notes": controls.words()[len(warnings) : -1],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ class MapFiles(PartFiles):
 
 def _record(one: ItemMap) -> dict[str, Any]:
     return {
-        "geometry": asdict(one.geometry),
+        "geometry": one.geometry.to_dict(),
         "controls": one.controls.to_dict(),
         "options": one.options,
         "weights": one.weights,

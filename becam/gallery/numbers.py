@@ -16,7 +16,7 @@ from becam.gallery.model import Card, Heading
 ITEMS = "items.parquet"
 
 _BLOCK = 10_000
-_COUNTS = ("flat_channels", "encoded")
+_TYPES = {"bool": pl.Boolean(), "int": pl.Int64(), "float": pl.Float64()}
 _SCHEMA = pl.Schema(
     {
         **{"id": pl.String(), "title": pl.String(), "category": pl.String()},
@@ -25,7 +25,7 @@ _SCHEMA = pl.Schema(
         **{"theta": pl.Float64(), "theta_control": pl.Float64(), "warnings": pl.Int64()},
         **{"map_min": pl.Float64(), "map_max": pl.Float64()},
         **{
-            f"control_{one.name}": pl.Int64() if one.name in _COUNTS else pl.Float64()
+            f"control_{one.name}": _TYPES[str(one.type).partition(" ")[0]]  # of "float | None"
             for one in fields(Controls)
         },
     }

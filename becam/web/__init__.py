@@ -1,8 +1,9 @@
 """What becam's pages share: heatmaps drawn in the browser, and a theme.
 
 ``map.js`` draws a saliency map over its picture as ``becam.figures.overlay`` does, ``words.js``
-colours words as ``becam.figures.words`` does, ``theme.css`` has colours, type and controls, and
-``theme.js`` the choice between light and dark. All are classic scripts without dependencies, since
+colours words as ``becam.figures.words`` does, ``elements.js`` makes elements, ``theme.css`` has
+colours, type and controls, and ``theme.js`` the choice between light and dark. All are classic
+scripts without dependencies, since
 pages that open from disk can load neither modules nor anything from a network.
 """
 
@@ -70,7 +71,7 @@ def colormap_tables() -> dict[str, str]:
 
 
 def asset(name: str) -> str:
-    """The text of a file of this package: ``map.js``, ``words.js``, ``theme.js``, ``theme.css``."""
+    """The text of a file of this package, such as ``map.js``."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 

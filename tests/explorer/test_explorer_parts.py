@@ -188,3 +188,9 @@ def test_an_explainer_used_otherwise(load, picture):
     assert both.method.options()["weighting"] == "centered"
     assert len(both.columns) == 2
     assert np.array_equal(both.explain(picture, ITEM)[0].raw, before.raw)
+
+
+def test_a_sheet_draws_captions_as_they_are_written():
+    from becam.explorer.downloads import _wrapped
+
+    assert _wrapped("jeans, $20 or $30_x") == "jeans, $20 or $30_x"

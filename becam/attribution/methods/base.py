@@ -46,12 +46,14 @@ class Method(ABC):
         name: as users give it.
         title: as tables show it.
         summary: one sentence for people.
+        requires: the module of an optional library that it needs; None for none.
         others: for how many other targets it is affordable to make the map again, as a control.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     summary: ClassVar[str]
+    requires: ClassVar[str | None] = None
     others: ClassVar[int] = OTHERS
 
     def prepare(self, view: View) -> None:  # noqa: B027

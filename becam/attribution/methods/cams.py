@@ -23,6 +23,7 @@ from becam.attribution.weighting import weighted_sum
 class GradientCAM(Method):
     """A class activation map from the gradient of the similarity at the target layer."""
 
+    requires: ClassVar[str | None] = "pytorch_grad_cam"
     others: ClassVar[int] = 3
 
     def prepare(self, view: View) -> None:
@@ -90,6 +91,7 @@ class EigenCAM(Method):
     name: ClassVar[str] = "eigen-cam"
     title: ClassVar[str] = "Eigen-CAM"
     summary: ClassVar[str] = "The channels' first principal component, whatever the target."
+    requires: ClassVar[str | None] = "pytorch_grad_cam"
     others: ClassVar[int] = 1
 
     def prepare(self, view: View) -> None:

@@ -31,6 +31,7 @@ class IntegratedGradients(Method):
     name: ClassVar[str] = "integrated-gradients"
     title: ClassVar[str] = "Integrated gradients"
     summary: ClassVar[str] = "Pixels, by the gradient along the way from the faded picture."
+    requires: ClassVar[str | None] = "captum"
     others: ClassVar[int] = 3
 
     def __init__(

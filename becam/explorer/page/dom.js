@@ -1,35 +1,10 @@
-// Small helpers. Whatever comes from data enters the page as text, never as markup.
+// What all pages share, and what is the explorer's own.
 
-export const byId = (id) => document.getElementById(id);
+export const { byId, make, format, count, degrees } = becamElements;
 
-/** An element with properties, attributes (those with a dash, and role) and children. */
-export function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else element[name] = value;
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-/** Text of the user's own: in whatever direction it is written, and cut off when endless. */
-export function own(tag, text, longest = 300, properties = {}) {
-  const cut = text.length > longest ? `${text.slice(0, longest)}…` : text;
-  const element = make(tag, { dir: "auto", textContent: cut, ...properties });
-  if (cut !== text) element.title = text.slice(0, 1000);
-  return element;
-}
-
-const whole = new Intl.NumberFormat("en");
-
-/** A count with its noun. */
-export const count = (number, one, many = `${one}s`) =>
-  `${whole.format(number)} ${number === 1 ? one : many}`;
-
-export const format = (number) => whole.format(number);
-
-export const degrees = (value) => `${value >= 10 ? Math.round(value) : value.toFixed(1)}°`;
+/** Text of the user's own: in whatever direction it is written, and cut off when long. */
+export const own = (tag, text, longest = 300, properties = {}) =>
+  becamElements.own(tag, text, longest, properties);
 
 /** Three digits, and a sign where asked for. */
 export function digits(value, sign = false) {

@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from becam.encoders.preprocessing import Geometry
 from becam.gallery.model import Card, Column, FloatArray, Panel
 from becam.web import encode_array, encode_map, script_json
 
@@ -136,17 +135,13 @@ def _centred(values: FloatArray) -> np.ndarray[Any, np.dtype[np.float64]]:
 def map_entry(card: Card) -> dict[str, Any]:
     """Maps of an item, and where they lie on its picture."""
     return {
-        "geometry": _geometry(card.geometry),
+        "geometry": card.geometry.to_dict(),
         "maps": [
             encode_map(panel.raw)
-            | ({} if panel.geometry is None else {"geometry": _geometry(panel.geometry)})
+            | ({} if panel.geometry is None else {"geometry": panel.geometry.to_dict()})
             for panel in card.panels
         ],
     }
-
-
-def _geometry(geometry: Geometry) -> dict[str, Any]:
-    return {"width": geometry.width, "height": geometry.height, "box": list(geometry.box)}
 
 
 def text_entry(card: Card) -> dict[str, str]:

@@ -25,7 +25,7 @@ from becam.gallery.page.blocks import (
 )
 from becam.web import asset, colormap_tables, script_json
 
-SHARED = ("theme.js", "map.js", "words.js")
+SHARED = ("theme.js", "map.js", "words.js", "elements.js")
 SCRIPTS = (
     "data.js",
     "index.js",
