@@ -11,3 +11,7 @@ class BecamError(Exception):
 
 class BecamWarning(UserWarning):
     """Something that stops nothing but that the user should know, in one sentence."""
+
+
+class MissingFileError(BecamError):
+    """A file that should be read is not there."""

@@ -12,7 +12,9 @@ import sys
 import pytest
 
 from becam.errors import BecamError
-from becam.files import atomic_dir, atomic_file, sha256
+from becam.files import Contents, atomic_dir, atomic_file, sha256
+
+CONTENTS = Contents("a folder of this test", frozenset({"kept"}), frozenset({"new", "whole"}))
 
 
 def test_success_replaces_and_leaves_nothing_else(tmp_path):
@@ -42,7 +44,7 @@ def test_disk_trouble_is_one_sentence(number, tmp_path):
     (target / "kept").write_text("kept")
     with (
         pytest.raises(BecamError) as caught,
-        atomic_dir(target, overwrite=True) as temporary,
+        atomic_dir(target, CONTENTS, overwrite=True) as temporary,
     ):
         (temporary / "new").write_text("new")
         raise OSError(number, os.strerror(number))
@@ -52,22 +54,23 @@ def test_disk_trouble_is_one_sentence(number, tmp_path):
 
 
 def test_an_existing_folder_is_not_overwritten_unasked(tmp_path):
-    with pytest.raises(BecamError, match="--overwrite"), atomic_dir(tmp_path):
+    with pytest.raises(BecamError, match="--overwrite"), atomic_dir(tmp_path, CONTENTS):
         raise AssertionError("must not get here")
 
 
 def test_a_killed_writer_leaves_no_folder_and_the_next_one_cleans_up(tmp_path):
     target = tmp_path / "out"
     code = (
-        "import sys, os, signal; from becam.files import atomic_dir\n"
-        f"with atomic_dir({str(target)!r}) as t:\n"
+        "import sys, os, signal; from becam.files import Contents, atomic_dir\n"
+        f"with atomic_dir({str(target)!r}, Contents('a test', frozenset())) as t:\n"
         "    (t / 'half').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not target.exists()
-    assert len(list(tmp_path.iterdir())) == 1
-    with atomic_dir(target) as temporary:
+    # The lock names the dead process; the system let go of it.
+    assert sorted(p.name.split("-")[0] for p in tmp_path.iterdir()) == [".out.lock", ".out.partial"]
+    with atomic_dir(target, CONTENTS) as temporary:
         (temporary / "whole").write_text("x")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert [p.name for p in target.iterdir()] == ["whole"]

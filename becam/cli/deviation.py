@@ -76,11 +76,11 @@ def deviation(
     from rich.console import Console
 
     from becam.evaluation.deviation import deviations
-    from becam.evaluation.deviation_report import CONTROL, TABLE, legend, write_deviations
+    from becam.evaluation.deviation_report import CONTENTS, CONTROL, TABLE, legend, write_deviations
     from becam.figures.deviation import save_deviation_figure
     from becam.files import atomic_dir
 
-    with atomic_dir(output, overwrite=overwrite) as folder:
+    with atomic_dir(output, CONTENTS, overwrite=overwrite) as folder:
         found = deviations(
             ckpt,
             dataset=dataset,

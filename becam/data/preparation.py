@@ -22,7 +22,13 @@ from becam.data.sources import Raw, SourceOptions, read_source
 from becam.data.split import Scheme, split_interactions
 from becam.data.writing import used, write_tables
 from becam.errors import BecamError
-from becam.files import atomic_dir
+from becam.files import Contents, atomic_dir
+
+CONTENTS = Contents(
+    "a dataset",
+    signs=frozenset({manifest.FILE, "interactions.parquet", "items.parquet"}),
+    others=frozenset({"users.parquet", "features", "neighbours"}),
+)
 
 _FEATURE_ROWS = 4096
 
@@ -102,7 +108,7 @@ def prepare_dataset(
     rows, scheme = _split(rows, split, seed)
     watch.begin("writing")
     kept_items = used(rows["item"])
-    with atomic_dir(output, overwrite=overwrite) as folder:
+    with atomic_dir(output, CONTENTS, overwrite=overwrite) as folder:
         counts, fingerprint = write_tables(folder, rows, raw.items, coded.users)
         Manifest(
             format=manifest.FORMAT,

@@ -15,6 +15,7 @@ from becam.data.tables import write_parquet
 from becam.evaluation.deviation import Deviation
 from becam.evaluation.deviation_summary import PERMUTED, SAME_ANGLE, WHEN, Summary
 from becam.evaluation.markdown import escaped, markdown_table
+from becam.files import Contents
 
 Row = dict[str, Any]
 Cell = Callable[[Row], str]
@@ -24,6 +25,11 @@ ITEMS, CATEGORIES, TABLE, WORST = (
     "categories.parquet",
     "table.md",
     "worst.json",
+)
+CONTENTS = Contents(
+    "a folder of becam deviation",
+    signs=frozenset({ITEMS, CATEGORIES, TABLE, WORST}),
+    others=frozenset({"histogram.png", "histogram.pdf"}),
 )
 
 _TINY = 1e-16

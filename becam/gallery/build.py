@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,13 +19,15 @@ from becam.errors import BecamError, BecamWarning
 from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject
 from becam.figures.contact_sheet import check_sheet
-from becam.files import atomic_dir
+from becam.files import Contents, atomic_dir
 from becam.gallery.cards import CardMaker
 from becam.gallery.explaining import UnreadablePicture
+from becam.gallery.fiftyone import CONTENTS as FIFTYONE_CONTENTS
 from becam.gallery.fiftyone import FiftyOneWriter
 from becam.gallery.maps import ItemMap, MapFiles
 from becam.gallery.model import Card, Column, Heading
 from becam.gallery.neighbours import item_neighbours
+from becam.gallery.numbers import ITEMS as NUMBERS
 from becam.gallery.numbers import NumberWriter
 from becam.gallery.page import PageWriter
 from becam.gallery.request import Request, part_name
@@ -36,6 +38,11 @@ from becam.progress import bar
 PAGE = "index.html"
 PARTS_SUFFIX = ".parts"
 PICTURE_SIDE = 320
+CONTENTS = Contents(
+    "a gallery",
+    signs=frozenset({PAGE, NUMBERS}),
+    others=frozenset({"assets", "data", "thumbs"}),
+)
 
 _NAMED = 3
 
@@ -179,7 +186,7 @@ class Gallery:
         self._check_outputs()
         heading = self._heading()
         with ExitStack() as stack:
-            folder = stack.enter_context(atomic_dir(self._output, overwrite=self._overwrite))
+            folder = stack.enter_context(self._writing(self._output, CONTENTS))
             writers: list[Writer] = [
                 PageWriter(folder, heading, picture_side=self._picture_side),
                 NumberWriter(folder, heading),
@@ -190,7 +197,7 @@ class Gallery:
             ]
             writers += sheets
             if self._fiftyone is not None:
-                export = stack.enter_context(atomic_dir(self._fiftyone, overwrite=self._overwrite))
+                export = stack.enter_context(self._writing(self._fiftyone, FIFTYONE_CONTENTS))
                 pictures = {subject.name: subject.path for subject in self.subjects}
                 writers.append(stack.enter_context(FiftyOneWriter(export, heading, pictures)))
             for card, picture in self._cards(shown):
@@ -200,6 +207,9 @@ class Gallery:
                 writer.finish()
         self.sheets = [path for sheet in sheets for path in sheet.written]
         return self._output / PAGE
+
+    def _writing(self, path: Path, contents: Contents) -> AbstractContextManager[Path]:
+        return atomic_dir(path, contents, overwrite=self._overwrite)
 
     def _cards(self, shown: int) -> Iterator[tuple[Card, Image.Image]]:
         request, left_out = self._request, set(self.left_out)

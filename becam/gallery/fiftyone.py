@@ -21,8 +21,14 @@ from PIL import Image
 from becam.attribution.controls import DRIFT_DEGREES
 from becam.attribution.heatmap import FloatArray, place, stretch
 from becam.encoders.preprocessing import Geometry
+from becam.files import Contents
 from becam.gallery.model import Card, Column, Heading, Panel
 
+CONTENTS = Contents(
+    "a FiftyOne dataset",
+    signs=frozenset({"metadata.json", "samples.json"}),
+    others=frozenset({"fields"}),
+)
 VERSION = "1.0.0"
 """Of FiftyOne's schema: any later FiftyOne brings it up to its own."""
 

@@ -131,9 +131,9 @@ def test_errors_say_what_to_do(catalogue, tmp_path):
 
 def test_overwrite_replaces(tmp_path):
     folder = build_catalogue(tmp_path / "shop", n_items=3, n_users=2, seed=0, image_size=48)
-    (folder / "stale").touch()
+    (folder / "images" / "stale").touch()
     build_catalogue(folder, n_items=2, n_users=2, seed=1, image_size=48, overwrite=True)
-    assert not (folder / "stale").exists()
+    assert not (folder / "images" / "stale").exists()
     assert len(rows(folder / "items.csv")) == 2
 
 

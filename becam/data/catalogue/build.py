@@ -18,7 +18,7 @@ from becam.data.catalogue.render import render
 from becam.data.catalogue.sample import sample_scene
 from becam.data.catalogue.tastes import sample_interactions, sample_popularity, sample_tastes
 from becam.errors import BecamError
-from becam.files import atomic_dir
+from becam.files import Contents, atomic_dir
 from becam.progress import track
 
 LABEL_COLOURS = (
@@ -31,6 +31,12 @@ LABEL_COLOURS = (
     (92, 176, 112),
 )
 """RGB of each class in the palette of the label maps."""
+
+CONTENTS = Contents(
+    "a catalogue",
+    signs=frozenset({"images", "masks", "items.csv", "interactions.csv", "labels.json"}),
+    others=frozenset({"oracle.npz"}),
+)
 
 _FIRST_DAY = 1_700_000_000
 _DAY = 86_400
@@ -108,7 +114,7 @@ def build_catalogue(
     scenes = catalogue_scenes(n_items, seed)
     item_ids = _ids("item", n_items)
     user_ids = _ids("user", n_users)
-    with atomic_dir(output, overwrite=overwrite) as folder:
+    with atomic_dir(output, CONTENTS, overwrite=overwrite) as folder:
         _write_pictures(folder, item_ids, scenes, image_size)
         _write_items(folder / "items.csv", item_ids, scenes, seed)
         _write_behaviour(folder, user_ids, item_ids, scenes, seed)
