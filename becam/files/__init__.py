@@ -1,35 +1,35 @@
 """Files: read only when they are what they should be, written whole or not at all."""
 
+from becam.files.disk import DiskFullError, disk_errors
+from becam.files.folders import Contents, atomic_dir, check_replaceable, recover_dir
 from becam.files.hashing import sha256
-from becam.files.locks import locked
+from becam.files.locks import filling, locked
 from becam.files.outputs import check_output_file, check_output_folder
 from becam.files.reading import check_file, open_file, read_bytes, read_text
-from becam.files.writing import (
-    Contents,
-    atomic_dir,
-    atomic_file,
-    disk_errors,
-    recover_dir,
-    save_torch,
-    sweep,
-    write_json,
-)
+from becam.files.temporaries import is_temporary, sweep
+from becam.files.writing import atomic_file, save_arrays, save_torch, write_json, write_text
 
 __all__ = [
     "Contents",
+    "DiskFullError",
     "atomic_dir",
     "atomic_file",
     "check_file",
     "check_output_file",
     "check_output_folder",
+    "check_replaceable",
     "disk_errors",
+    "filling",
+    "is_temporary",
     "locked",
     "open_file",
     "read_bytes",
     "read_text",
     "recover_dir",
+    "save_arrays",
     "save_torch",
     "sha256",
     "sweep",
     "write_json",
+    "write_text",
 ]

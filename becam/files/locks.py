@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from becam.errors import BecamError
+from becam.files.disk import disk_errors
+from becam.files.temporaries import short_name
 
 if sys.platform != "win32":
     import fcntl
 
 LOCK_SUFFIX = ".lock"
 
-_LONGEST_NAME = 100
+_PATIENCE_SECONDS = 0.5
+"""Whoever ends just now, or looks whether others are there, holds a lock for a moment."""
+_POLL_SECONDS = 0.02
 
 
 @contextmanager
-def locked(path: str | Path, *, shared: bool = False) -> Iterator[None]:
+def locked(path: str | Path, *, shared: bool = False) -> Iterator[bool]:
     """Hold the lock of an output while the block runs; the system frees it if the process dies.
 
     The lock is a file ``.NAME.lock`` beside the output that names the process and its host; it
@@ -34,49 +38,95 @@ def locked(path: str | Path, *, shared: bool = False) -> Iterator[None]:
         path: of the output, a file or a folder; its parent must be there.
         shared: hold it together with others that share it, which all cooperate.
 
+    Yields:
+        Whether it is held: no other process writes the output (or only those that share it).
+
     Raises:
-        BecamError: another process holds it.
+        BecamError: another process holds it, or the disk refuses a lock file.
     """
     if sys.platform == "win32":  # outputs are not locked there
-        yield
+        yield False
         return
-    path = Path(os.path.abspath(path))
+    path = Path(os.path.realpath(path))
     file = path.with_name(f".{short_name(path)}{LOCK_SUFFIX}")
-    descriptor = _acquire(file, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    with disk_errors(path):
+        descriptor = _acquire(file, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
-        yield
+        yield descriptor is not None
     finally:
         if descriptor is not None:
             _release(file, descriptor)
 
 
-def short_name(path: Path) -> str:
-    """A name for files beside an output: its own, or a hash of it where that is long."""
-    encoded = os.fsencode(path.name)
-    if len(encoded) <= _LONGEST_NAME:
-        return path.name
-    return hashlib.sha256(encoded).hexdigest()[:32]
+@contextmanager
+def filling(folder: str | Path, *, shared: bool = False) -> Iterator[bool]:
+    """:func:`locked` for a folder that is filled in place; it is made, its lock lies in it.
+
+    So the folder itself has to be writable and not what is around it. It leaves with the lock if
+    nothing came of it.
+    """
+    folder = Path(folder)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _naming(folder), locked(folder / "folder", shared=shared) as held:
+            yield held
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only an empty one goes
+
+
+class _HeldError(BecamError):
+    """Another process holds a lock."""
+
+    def __init__(self, output: Path, holder: str) -> None:
+        super().__init__(
+            f"Another becam {holder}is writing {output}; wait until it has ended, or choose "
+            "another output."
+        )
+        self.holder = holder
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Speak of a folder, not of its lock."""
+    try:
+        yield
+    except _HeldError as error:
+        raise _HeldError(folder, error.holder) from None
 
 
 def _acquire(file: Path, output: Path, kind: int) -> int | None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _open(file)
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except OSError as error:
             holder = _holder(descriptor)
             os.close(descriptor)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BecamError(
-                    f"Another becam {holder}is writing {output}; wait until it has ended, or "
-                    "choose another output."
-                ) from None
-            return None  # a disk without locks
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return None  # a disk without locks
+            if time.monotonic() > deadline:
+                raise _HeldError(output, holder) from None
+            time.sleep(_POLL_SECONDS)
+            continue
+        except BaseException:
+            os.close(descriptor)
+            raise
         if _same(file, descriptor):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk; the lock holds without the words
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
             return descriptor
         os.close(descriptor)  # its last holder took the file away meanwhile
+
+
+def _open(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:  # another user's, which can be locked all the same
+        return os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _release(file: Path, descriptor: int) -> None:
@@ -90,12 +140,15 @@ def _release(file: Path, descriptor: int) -> None:
 
 def _same(file: Path, descriptor: int) -> bool:
     try:
-        there = os.stat(file)
+        there = os.lstat(file)
     except OSError:
         return False
     return os.path.samestat(there, os.fstat(descriptor))
 
 
 def _holder(descriptor: int) -> str:
-    words = os.pread(descriptor, 200, 0).decode(errors="replace").split()
+    try:
+        words = os.pread(descriptor, 200, 0).decode(errors="replace").split()
+    except OSError:
+        return ""
     return f"(process {words[0]} on {words[1]}) " if len(words) == 2 else ""

@@ -5,47 +5,79 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from becam.errors import BecamError
+from becam.files.disk import FULL, DiskFullError
+from becam.files.temporaries import sweep
 
-_READ_ONLY = getattr(os, "ST_RDONLY", 1)
-_NAME_MAX = 255
-"""Bytes of one name on the usual file systems, where the disk does not tell."""
+_NAME_MAX, _PATH_MAX = 255, 4096
+"""Bytes of one name and of a path on the usual file systems, where the disk does not tell."""
+
+_BESIDE = 160
+"""Bytes that a temporary beside an output, or a file in it, needs."""
+
+_REASONS = {
+    errno.ELOOP: "it is a link that leads to itself",
+    errno.ENAMETOOLONG: "the name or the path is too long",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "the folder may not be written",
+    errno.EPERM: "the folder may not be written",
+}
 
 
-def check_output_file(path: str | Path) -> Path:
+def check_output_file(path: str | Path, *beside: str | Path) -> Path:
     """Raise unless a file can be written at ``path``; its absolute path, links followed.
+
+    A killed process's temporaries of it leave.
+
+    Args:
+        path: of the file.
+        beside: files that are written with it, such as its numbers: what is there under these
+            names without the file itself is not becam's, and stays.
 
     Raises:
         BecamError: it is a folder, a device or a broken link, a parent is no folder, the name is
             too long, or the place may not be written.
     """
-    return _checked(path, folder=False)
+    full = find_output(path, trial=True)
+    sweep(full.parent, full)
+    for other in beside:
+        found = find_output(other, trial=True)
+        if found.exists() and not full.exists():
+            raise BecamError(
+                f"{other} is there and belongs to no {path}, so it is left as it is; move it "
+                "elsewhere or choose another output."
+            )
+    return full
 
 
 def check_output_folder(path: str | Path) -> Path:
     """Raise unless a folder can be made or filled at ``path``, as :func:`check_output_file`."""
-    return _checked(path, folder=True)
+    full = find_output(path, folder=True, trial=True)
+    sweep(full.parent, full)
+    return full
 
 
-def _checked(path: str | Path, *, folder: bool) -> Path:
+def find_output(path: str | Path, *, folder: bool = False, trial: bool = False) -> Path:
+    """The checks of the two above, without clearing anything away; ``trial``: by writing."""
     try:
-        return _resolved(Path(path), folder)
+        return _checked(Path(path), folder, trial)
     except ValueError:  # a zero byte
         raise BecamError(f"{str(path)!r} cannot be a path; choose another output.") from None
     except OSError as error:
-        reasons = {
-            errno.ELOOP: "it is a link that leads to itself",
-            errno.ENAMETOOLONG: "the name or the path is too long",
-            errno.ENOTDIR: "a part of the path is not a folder",
-        }
-        reason = reasons.get(error.errno or 0, error.strerror)
+        if error.errno in FULL:
+            raise DiskFullError(
+                f"The disk is full, so {path} cannot be written; free some space first."
+            ) from error
+        reason = _REASONS.get(error.errno or 0, error.strerror)
         raise BecamError(f"Cannot write {path}: {reason}; choose another output.") from None
 
 
-def _resolved(path: Path, folder: bool) -> Path:
-    if str(path) == "" or "\0" in str(path):
+def _checked(path: Path, folder: bool, trial: bool) -> Path:
+    if "\0" in str(path):
         raise ValueError
     full = Path(os.path.abspath(path))
     if full.name == "":
@@ -65,9 +97,12 @@ def _resolved(path: Path, folder: bool) -> Path:
         parent = parent.parent
     if not stat.S_ISDIR(mode):
         raise BecamError(f"Cannot write {path}: {parent} is not a folder; choose another output.")
-    place = full if folder and kind is not None else parent
-    _check_names(path, place, missing)
-    _check_place(path, place)
+    _check_length(full, parent, missing)
+    if trial:
+        # A file written and gone: neither permissions nor mount options tell all that may be in
+        # the way (quotas, network disks, folders of the system that take no files).
+        with tempfile.TemporaryFile(dir=full if folder and kind is not None else parent) as file:
+            file.write(b"\0")
     return full
 
 
@@ -97,17 +132,11 @@ def _check_kind(path: Path, mode: int, folder: bool) -> None:
         raise BecamError(f"{path} is a device or a pipe; choose another output.")
 
 
-def _check_names(path: Path, place: Path, names: list[str]) -> None:
+def _check_length(full: Path, parent: Path, names: list[str]) -> None:
     try:
-        longest = os.pathconf(place, "PC_NAME_MAX")
+        longest = os.pathconf(parent, "PC_NAME_MAX"), os.pathconf(parent, "PC_PATH_MAX")
     except (AttributeError, OSError, ValueError):
-        longest = _NAME_MAX
-    if any(len(os.fsencode(name)) > longest for name in names):
+        longest = _NAME_MAX, _PATH_MAX
+    too_long = any(len(os.fsencode(name)) > longest[0] for name in names)
+    if too_long or len(os.fsencode(full)) + _BESIDE > longest[1]:
         raise OSError(errno.ENAMETOOLONG, "")
-
-
-def _check_place(path: Path, place: Path) -> None:
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise BecamError(f"Cannot write {path}: {place} may not be written; choose another output.")
-    if hasattr(os, "statvfs") and os.statvfs(place).f_flag & _READ_ONLY:
-        raise BecamError(f"Cannot write {path}: the disk is read-only; choose another output.")
