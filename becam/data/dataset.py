@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
-from becam.data.tables import reading
+from becam.data.tables import columns as columns_of
+from becam.data.tables import read_parquet, reading, scan_parquet
 from becam.errors import BecamError
 
 MODALITIES = ("image", "text")
@@ -99,7 +100,7 @@ class Dataset:
     ) -> NDArray[np.int64]:
         """(n, 2) of user and item, sorted, of one split or of all."""
         path = self._table("interactions")
-        table = pl.scan_parquet(path)
+        table = scan_parquet(path)
         if split is not None:
             if split not in SPLITS:
                 raise BecamError(f"There is no split {split}; choose from {', '.join(SPLITS)}.")
@@ -159,8 +160,7 @@ class Dataset:
         return self.path / f"{table}.parquet"
 
     def _read(self, table: str) -> pl.DataFrame:
-        with reading(self._table(table)):
-            return pl.read_parquet(self._table(table))
+        return read_parquet(self._table(table))
 
     def _check(self, table: str, columns: tuple[str, ...]) -> None:
         path = self._table(table)
@@ -168,9 +168,10 @@ class Dataset:
             raise BecamError(
                 f"{self.path} is not complete: {path.name} is missing; make the dataset again."
             )
+        stored = scan_parquet(path)
+        found = columns_of(stored)
         with reading(path):
-            found = pl.read_parquet_schema(path)
-            rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+            rows = stored.select(pl.len()).collect().item()
         if missing := [name for name in columns if name not in found]:
             raise BecamError(
                 f"{path} lacks the column {', '.join(missing)}; make the dataset again."

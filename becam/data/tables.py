@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
-import csv
 import errno
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
+from becam.data.separated import Layout, find_layout, misfit, rows_of
 from becam.errors import BecamError
+from becam.files import check_file, open_file
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".inter", ".parquet")
 
-_SEPARATORS = "\t;,|"
+REPEATED = "_duplicated_"
+"""What polars puts between a column's name and a number where the name is there already."""
+
+_PARQUET = b"PAR1"
+_SHOWN = 60
 
 
 def scan_table(path: Path) -> pl.LazyFrame:
-    """A table without its rows: parquet by its suffix, else separated text with a header.
+    """A table without its rows: parquet by its first bytes, else separated text with a header.
 
-    Of separated text every column is a string, so that ids keep their leading zeros; the
-    separator (tab, semicolon, comma, bar) is read off the header.
+    Of separated text every column is a string, so that ids keep their leading zeros; its separator
+    and whether it quotes are found out (see :mod:`becam.data.separated`).
 
     Raises:
         BecamError: no such file, or not a table.
     """
-    if not path.is_file():
-        raise BecamError(f"There is no file {path}; check the path.")
+    check_file(path)
     with reading(path):
-        if path.suffix == ".parquet":
-            table = pl.scan_parquet(path)
-        else:
-            table = pl.scan_csv(path, separator=_separator(path), infer_schema=False)
+        if _is_parquet(path):
+            return scan_parquet(path)
+        layout = find_layout(path)
+        if layout.strays:
+            return _parsed(path, layout).lazy()
+        table = pl.scan_csv(
+            source(path),
+            separator=layout.separator,
+            quote_char='"' if layout.quoted else None,
+            infer_schema=False,
+            glob=False,
+        )
         table.collect_schema()
     return table
+
+
+def scan_parquet(path: Path) -> pl.LazyFrame:
+    """A parquet file without its rows; nothing is read into the name of the file or its folders.
+
+    Raises:
+        BecamError: no such file, or not parquet.
+    """
+    check_file(path)
+    with reading(path):
+        table = pl.scan_parquet(source(path), glob=False, hive_partitioning=False)
+        table.collect_schema()
+    return table
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The rows of a parquet file; raises as :func:`scan_parquet` does."""
+    table = scan_parquet(path)
+    with reading(path):
+        return table.collect()
+
+
+def source(path: Path) -> str | bytes:
+    """What polars reads the file ``path`` by: a path on this machine, never an address.
+
+    A path with bytes that are no UTF-8 polars cannot be told: then the content itself.
+    """
+    name = os.path.abspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with open_file(path) as stream:
+            return stream.read()
+    return name
 
 
 def columns(table: pl.LazyFrame) -> list[str]:
@@ -48,9 +96,15 @@ def require_columns(table: pl.LazyFrame, names: Sequence[str], path: Path) -> No
     missing = [name for name in names if name not in found]
     if missing:
         raise BecamError(
-            f"{path} has no column {', '.join(missing)} (its columns are {', '.join(found)}); "
+            f"{path} has no column {', '.join(missing)} (its columns are {listed(found)}); "
             "give the file as it was published."
         )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence; of very many the first ones."""
+    shown = ", ".join(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…" for name in names[:30])
+    return shown if len(names) <= 30 else f"{shown} and {len(names) - 30:,} others"
 
 
 @contextmanager
@@ -61,12 +115,20 @@ def reading(path: Path) -> Iterator[None]:
     except pl.exceptions.NoDataError:
         raise BecamError(f"{path} is empty; fetch or export it again.") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip().splitlines() or ["unknown"])[0]
         if "utf-8" in reason or isinstance(error, UnicodeDecodeError):
             raise BecamError(f"{path} is not UTF-8 text; convert it to UTF-8 first.") from None
+        if "more fields than defined" in reason:
+            raise misfit(path) from None
         raise BecamError(f"{path} cannot be read as a table ({reason}); export it again.") from None
+    except pl.exceptions.PanicException:  # of the library's own code, over damaged bytes
+        raise BecamError(f"{path} is damaged; fetch or export it again.") from None
     except PermissionError:
         raise BecamError(f"{path} may not be read; check its permissions.") from None
+    except MemoryError:
+        raise BecamError(
+            f"{path} does not fit the memory; free some, or leave out columns that are not needed."
+        ) from None
 
 
 def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
@@ -75,21 +137,32 @@ def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     Raises:
         OSError: the disk refused; polars itself reports that without an ``errno``.
     """
-    try:
-        if isinstance(table, pl.LazyFrame):
-            table.sink_parquet(path)
-        else:
-            table.write_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        if f"os error {errno.ENOSPC}" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
-        raise
+    # A stream, for polars takes some names of files for addresses and cannot be told others.
+    with open(path, "wb") as stream:
+        try:
+            if isinstance(table, pl.LazyFrame):
+                table.sink_parquet(stream)
+            else:
+                table.write_parquet(stream)
+        except pl.exceptions.PolarsError as error:
+            if f"os error {errno.ENOSPC}" in str(error):
+                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+            raise
 
 
-def _separator(path: Path) -> str:
-    with open(path, encoding="utf-8-sig") as stream:
-        header = stream.readline()
-    # Separators within a quoted name do not count.
-    counts = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in _SEPARATORS}
-    best = max(counts, key=counts.__getitem__)
-    return best if counts[best] > 1 else ","
+def _is_parquet(path: Path) -> bool:
+    with open_file(path) as stream:
+        return stream.read(len(_PARQUET)) == _PARQUET or path.suffix.lower() == ".parquet"
+
+
+def _parsed(path: Path, layout: Layout) -> pl.DataFrame:
+    """A file that quotes some fields and has other marks too, which polars does not read."""
+    names, *rows = rows_of(path, layout.separator)
+    seen: Counter[str] = Counter()
+    for position, name in enumerate(names):
+        if seen[name]:
+            names[position] = f"{name}{REPEATED}{seen[name] - 1}"
+        seen[name] += 1
+    schema = dict.fromkeys(names, pl.String())
+    filled = [[cell or None for cell in row] for row in rows if row]
+    return pl.DataFrame(filled, schema=schema, orient="row")

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from becam.attribution.controls import DRIFT_DEGREES
-from becam.data.tables import write_parquet
+from becam.data.tables import scan_parquet, write_parquet
 from becam.evaluation.deviation import Deviation
 from becam.evaluation.deviation_summary import PERMUTED, SAME_ANGLE, WHEN, Summary
 from becam.evaluation.markdown import escaped, markdown_table
@@ -70,7 +70,7 @@ def write_deviations(found: Iterable[Deviation], folder: Path, *, worst: int = 2
         write_parquet(each.items, parts[-1])
         summaries.append(each.summary)
         del each  # the next one needs the room
-    write_parquet(pl.scan_parquet(parts), folder / ITEMS)
+    write_parquet(pl.concat([scan_parquet(part) for part in parts]), folder / ITEMS)
     for part in parts:
         part.unlink()
     write_parquet(_categories(summaries), folder / CATEGORIES)

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from becam.data.tables import reading, write_parquet
+from becam.data.tables import read_parquet, write_parquet
 from becam.evaluation.summary import ROW
 from becam.parts import PartFiles
 
@@ -52,9 +52,4 @@ class Parts(PartFiles):
         Raises:
             BecamError: a damaged file.
         """
-        found = []
-        for name in names:
-            path = self.path(name)
-            with reading(path):
-                found.append(pl.read_parquet(path))
-        return pl.concat(found)
+        return pl.concat([read_parquet(self.path(name)) for name in names])

@@ -270,7 +270,7 @@ def test_a_kill_leaves_the_old_dataset_or_none(hm, tmp_path, table, existing):
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    half = [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
+    half = [path for path in tmp_path.iterdir() if path.name.startswith(".out.partial")]
     assert len(half) == 1  # it really was in the middle
     assert (half[0] / f"{table}.parquet").is_file()
     if existing:

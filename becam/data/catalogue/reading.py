@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
+
+from becam.data.tables import scan_table
 
 
 def read_labels(catalogue: Path, item_id: str) -> NDArray[np.uint8]:
@@ -18,5 +19,5 @@ def read_labels(catalogue: Path, item_id: str) -> NDArray[np.uint8]:
 
 def read_captions(catalogue: Path) -> dict[str, str]:
     """All that is in each picture, in words, by the item's id."""
-    items = pl.read_csv(catalogue / "items.csv", infer_schema=False)
+    items = scan_table(catalogue / "items.csv").select("item_id", "caption").collect()
     return dict(zip(items["item_id"], items["caption"], strict=True))

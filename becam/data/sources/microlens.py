@@ -48,7 +48,7 @@ def read_microlens(path: Path, options: SourceOptions) -> Raw:
 
 
 def _pairs_file(folder: Path) -> Path:
-    found = sorted(folder.glob(f"*{PAIRS}"))
+    found = sorted(folder.glob(f"[!.]*{PAIRS}"))
     if not found:
         raise BecamError(
             f"{folder} has no *{PAIRS} (MicroLens-50k{PAIRS}); give the folder of one MicroLens "

@@ -70,7 +70,7 @@ def read_mmrec(path: Path, options: SourceOptions) -> Raw:
 def _interactions_file(path: Path) -> Path:
     if path.is_file():
         return path
-    found = sorted(path.glob("*.inter"))
+    found = sorted(path.glob("[!.]*.inter"))
     if not found:
         raise BecamError(f"{path} has no .inter file; give the folder of one MMRec dataset.")
     if len(found) > 1:

@@ -9,8 +9,9 @@ import polars as pl
 
 from becam.data.pictures import require_folder
 from becam.data.sources.base import Raw, SourceOptions, distinct_items, register
-from becam.data.tables import reading
+from becam.data.tables import reading, source
 from becam.errors import BecamError
+from becam.files import open_file
 
 PRODUCTS = "tianchi_2014001_rec_tmall_product"
 LOGS = "tianchi_2014002_rec_tmall_log_part[abc]"
@@ -20,6 +21,8 @@ ACTIONS = ("click", "collect", "cart", "alipay")
 DEFAULT_ACTIONS = ("alipay",)
 
 SEPARATOR = "\x01"
+
+_LONGEST_ROW = 1 << 24
 
 
 @register("tmall", takes=["images", "action"])
@@ -82,15 +85,21 @@ def _files(folder: Path, name: str) -> list[Path]:
 def _scan(paths: list[Path], names: Sequence[str]) -> pl.LazyFrame:
     """The columns by their published order: the files have no header, and nothing is quoted."""
     for path in paths:
-        with open(path, "rb") as stream:
-            fields = stream.readline().count(SEPARATOR.encode()) + 1
+        with open_file(path) as stream:
+            fields = stream.readline(_LONGEST_ROW).count(SEPARATOR.encode()) + 1
         if fields != len(names):
             raise BecamError(
                 f"{path} is not as it was published: divided by the byte 0x01, its first row has "
                 f"{fields} of {len(names)} fields ({', '.join(names)}); fetch it again."
             )
+    tables = [_scan_one(path, names) for path in paths]
+    return pl.concat(tables)
+
+
+def _scan_one(path: Path, names: Sequence[str]) -> pl.LazyFrame:
     return pl.scan_csv(
-        paths,
+        source(path),
+        glob=False,
         separator=SEPARATOR,
         has_header=False,
         schema=dict.fromkeys(names, pl.String()),

@@ -1,0 +1,273 @@
+"""How a file of separated text is written: what divides its fields, and whether it quotes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from becam.errors import BecamError
+from becam.files import open_file
+
+SEPARATORS = "\t;,|"
+
+_NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "bars"}
+_QUOTE, _LINE_FEED, _CARRIAGE_RETURN = b'"\n\r'
+_BLOCK = 1 << 22
+_LONGEST_HEADER = 1 << 24
+_ANY_LENGTH = (1 << 31) - 1
+
+_FOREIGN = (
+    (b"\x1f\x8b", "is compressed (gzip); unpack it first"),
+    (b"(\xb5/\xfd", "is compressed (Zstandard); unpack it first"),
+    (b"BZh", "is compressed (bzip2); unpack it first"),
+    (b"\xfd7zXZ", "is compressed (xz); unpack it first"),
+    (b"PK\x03\x04", "is a workbook or a ZIP archive; save it as CSV, or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook; save it as CSV"),
+    (b"\xff\xfe", "is UTF-16 text; convert it to UTF-8 first"),
+    (b"\xfe\xff", "is UTF-16 text; convert it to UTF-8 first"),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read a file.
+
+    Attributes:
+        separator: between fields.
+        quoted: fields may stand in quotation marks.
+        strays: some marks stand within fields that are not quoted, so that the marks alone do not
+            tell where a field ends.
+    """
+
+    separator: str
+    quoted: bool
+    strays: bool = False
+
+
+def find_layout(path: Path) -> Layout:
+    """How ``path`` is written, found out by trying.
+
+    Quotation marks count as quotes only where every row then has as many fields as the header. A
+    file that has them without quoting (inches, half a pair of marks) is read as it stands, line by
+    line: else two such marks would swallow all rows between them.
+
+    Raises:
+        BecamError: not text, or rows that do not fit the header however they are read.
+    """
+    header = _header(path)
+    separator = _separator(header)
+    if not _has_marks(path):
+        return Layout(separator, quoted=False)
+    quoted, plain = _survey(path, separator, header)
+    for fits in (_Fit.exact, _Fit.loose):
+        # Where both fit, rows over several lines are believed only of a file that quotes its names.
+        if fits(quoted) and (quoted.rows == plain.rows or not fits(plain) or '"' in header):
+            return Layout(separator, quoted=True)
+        if fits(plain) and not (fits is _Fit.loose and fits(quoted)):
+            return Layout(separator, quoted=False)
+        if fits is _Fit.exact and _is_quoted_in_part(path, separator):
+            return Layout(separator, quoted=True, strays=True)
+    raise misfit(path)
+
+
+def rows_of(path: Path, separator: str) -> Iterator[list[str]]:
+    """The rows of a file in which only a mark at the beginning of a field quotes.
+
+    Raises:
+        csv.Error: a quoted field does not end where the next begins.
+    """
+    with (
+        open_file(path) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text,
+        _fields_of_any_length(),
+    ):
+        yield from csv.reader(text, delimiter=separator, strict=True)
+
+
+def misfit(path: Path) -> BecamError:
+    """What to say of a file with rows that do not fit its header."""
+    header = _header(path)
+    separator = _separator(header)
+    expected = len(_split(header, separator))
+    line, odd = 1, None
+    try:
+        for row in rows_of(path, separator):
+            if row and len(row) != expected and (odd is None or len(row) > expected):
+                odd = (len(row), line)
+            if len(row) > expected:
+                break
+            line += 1 + sum(cell.count("\n") for cell in row)
+    except csv.Error:
+        odd = None
+    if odd is not None:
+        return BecamError(
+            f"{path} has {odd[0]} fields in line {odd[1]} where its header has {expected} (divided "
+            f"by {_NAMES[separator]}); quote fields that hold the separator, and mend the line."
+        )
+    return BecamError(
+        f"{path} has quotation marks near line {line} that neither quote whole fields nor leave "
+        f"each line the {expected} fields of the header (divided by {_NAMES[separator]}); quote "
+        "all fields, with the marks within them doubled."
+    )
+
+
+@dataclass
+class _Fit:
+    """How the rows of one reading compare with the header."""
+
+    valid: bool = True
+    rows: int = 0
+    short: int = 0
+    long: int = 0
+
+    def exact(self) -> bool:
+        """Every row has the fields of the header."""
+        return self.valid and not self.short and not self.long
+
+    def loose(self) -> bool:
+        """No row has more; spreadsheets leave empty fields at the end out."""
+        return self.valid and not self.long
+
+
+class _Counter:
+    """Counts the fields of the rows, block by block."""
+
+    def __init__(self, expected: int) -> None:
+        self.fit = _Fit()
+        self._expected = expected
+        self._fields, self._length = 1, 0  # of the row that the last block left unfinished
+
+    def add(self, size: int, separators: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        """Count a block by the places of its separators and line ends."""
+        before = np.searchsorted(separators, ends)
+        fields = np.diff(before, prepend=0) + 1
+        lengths = np.diff(ends, prepend=-1) - 1
+        if len(ends):
+            fields[0] += self._fields - 1
+            lengths[0] += self._length
+            self._fields, self._length = 1 + len(separators) - int(before[-1]), size - ends[-1] - 1
+            self._count(fields, lengths)
+        else:
+            self._fields += len(separators)
+            self._length += size
+
+    def finish(self) -> _Fit:
+        """All counts, with the row after the last line end."""
+        self._count(np.array([self._fields]), np.array([self._length]))
+        return self.fit
+
+    def _count(self, fields: NDArray[np.int64], lengths: NDArray[np.int64]) -> None:
+        fields = fields[(fields > 1) | (lengths > 1)]  # not the empty lines
+        self.fit.rows += len(fields)
+        self.fit.short += int((fields < self._expected).sum())
+        self.fit.long += int((fields > self._expected).sum())
+
+
+def _survey(path: Path, separator: str, header: str) -> tuple[_Fit, _Fit]:
+    """How the file fits its header with quotes, and without."""
+    mark = ord(separator)
+    quoted = _Counter(len(_split(header, separator)))
+    plain = _Counter(header.split("\n", 1)[0].count(separator) + 1)
+    opens_after, closes_before = (np.zeros(256, dtype=bool) for _ in range(2))
+    opens_after[[mark, _LINE_FEED, _QUOTE]] = True
+    closes_before[[mark, _LINE_FEED, _CARRIAGE_RETURN, _QUOTE]] = True
+    inside = False
+    for block in _blocks(path):
+        body = block[1:-1]
+        marks = body == _QUOTE
+        within = np.bitwise_xor.accumulate(marks) ^ inside
+        places = np.flatnonzero(marks)
+        opening = within[places]
+        proper = np.where(opening, opens_after[block[places]], closes_before[block[places + 2]])
+        quoted.fit.valid &= bool(proper.all())
+        inside = bool(within[-1])
+        separators, ends = np.flatnonzero(body == mark), np.flatnonzero(body == _LINE_FEED)
+        plain.add(len(body), separators, ends)
+        quoted.add(len(body), separators[~within[separators]], ends[~within[ends]])
+    quoted.fit.valid &= not inside
+    return quoted.finish(), plain.finish()
+
+
+def _blocks(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """The file in blocks, each with the byte before it and the byte after it."""
+    with open_file(path) as stream:
+        before = b"\n"
+        if stream.read(3) != b"\xef\xbb\xbf":
+            stream.seek(0)
+        block = stream.read(_BLOCK)
+        while block:
+            following = stream.read(_BLOCK)
+            yield np.frombuffer(before + block + (following[:1] or b"\n"), dtype=np.uint8)
+            before, block = block[-1:], following
+
+
+def _has_marks(path: Path) -> bool:
+    with open_file(path) as stream:
+        return any(b'"' in block for block in iter(lambda: stream.read(_BLOCK), b""))
+
+
+def _is_quoted_in_part(path: Path, separator: str) -> bool:
+    """Whether each row fits where only a mark at the beginning of a field quotes."""
+    rows = rows_of(path, separator)
+    try:
+        expected = len(next(rows))
+        return all(len(row) == expected for row in rows if row)
+    except csv.Error:
+        return False
+
+
+def _header(path: Path) -> str:
+    """The first row, which may span lines where names are quoted."""
+    with open_file(path) as stream:
+        first = stream.readline(_LONGEST_HEADER)
+        header = first
+        while header.count(b'"') % 2 and len(header) < _LONGEST_HEADER:
+            if not (line := stream.readline(_LONGEST_HEADER)):
+                break
+            header += line
+    if header.count(b'"') % 2:  # a mark that quotes nothing
+        header = first
+    if not header:
+        raise BecamError(f"{path} is empty; fetch or export it again.")
+    for magic, meaning in _FOREIGN:
+        if header.startswith(magic):
+            raise BecamError(f"{path} {meaning}.")
+    if b"\0" in header:
+        raise BecamError(f"{path} is not text: its first line has zero bytes; export it as CSV.")
+    header = header.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+    if b"\r" in header and b'"' not in header:
+        raise BecamError(
+            f"{path} ends its lines with carriage returns alone; convert its line ends first."
+        )
+    if len(header) >= _LONGEST_HEADER:
+        raise BecamError(f"{path} is no table: its first line has no end; check the path.")
+    return header.decode("utf-8")
+
+
+def _separator(header: str) -> str:
+    # Separators within a quoted name do not count.
+    counts = {mark: len(_split(header, mark)) for mark in SEPARATORS}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] > 1 else ","
+
+
+def _split(header: str, separator: str) -> list[str]:
+    with _fields_of_any_length():
+        return next(csv.reader(io.StringIO(header, newline=""), delimiter=separator), [""])
+
+
+@contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    """Lift the limit of the csv module, which is one for the whole process."""
+    limit = csv.field_size_limit(_ANY_LENGTH)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
