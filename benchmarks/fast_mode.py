@@ -30,7 +30,7 @@ from becam.attribution.methods import BeCAM
 from becam.attribution.target import Target, item_target
 from becam.attribution.view import View
 from becam.checkpoint import Checkpoint
-from becam.data.pictures import SUFFIXES
+from becam.data.pictures import below
 from becam.images import read_image
 
 ITEMS = 2
@@ -115,7 +115,7 @@ def main() -> None:
         explainer = Explainer(checkpoint, device=arguments.device, precision=precision)
         (engines[precision],) = explainer.engines.values()
         _ = engines[precision].fast
-    paths = sorted(p for p in arguments.images.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(below(arguments.images))
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(paths))[: arguments.pictures]
     rows = {(k, p): Row() for k in arguments.budgets for p in arguments.precisions}

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from becam.errors import BecamError
-from becam.images import MAX_PIXELS, read_image
+from becam.images import check_image, suffixes
 from becam.progress import bar
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_LITTER = "__MACOSX"
+"""Where archives of macOS keep files that only look like the pictures beside them."""
 
 _WORKERS = 8
 
@@ -36,20 +35,25 @@ def exist(root: Path, names: Iterable[str | None]) -> NDArray[np.bool_]:
     return np.array(result, dtype=bool)
 
 
+def below(root: Path) -> Iterator[Path]:
+    """Pictures anywhere under ``root``, a folder after the other, by name; no hidden files."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if _is_shown(name))
+        for name in sorted(names):
+            if _is_shown(name) and os.path.splitext(name)[1].lower() in suffixes():
+                yield Path(folder, name)
+
+
 def by_stem(root: Path) -> dict[str, str]:
     """Pictures anywhere under ``root``: name without suffix to path relative to ``root``."""
     found: dict[str, str] = {}
-    for folder, folders, names in os.walk(root):
-        folders.sort()
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES:
-                found.setdefault(stem, os.path.relpath(os.path.join(folder, name), root))
+    for path in below(root):
+        found.setdefault(path.stem, os.path.relpath(path, root))
     return found
 
 
 def readable(paths: Sequence[Path]) -> NDArray[np.bool_]:
-    """Which pictures ``becam.images.read_image`` would read; decoded in threads, with progress."""
+    """Which pictures ``becam.images.read_image`` reads; decoded in threads, with progress."""
     result = np.zeros(len(paths), dtype=bool)
     workers = min(_WORKERS, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers)
@@ -64,19 +68,10 @@ def readable(paths: Sequence[Path]) -> NDArray[np.bool_]:
 
 
 def is_readable(path: Path) -> bool:
-    """Whether a picture decodes to its end."""
+    """Whether ``becam.images.read_image`` reads a picture."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                jpeg = image.format == "JPEG"
-                if jpeg and image.width * image.height <= MAX_PIXELS:
-                    # An eighth of the size: still every byte of the file, but a few times faster.
-                    image.draft(image.mode, (1, 1))
-                    image.load()
-                    return True
-        read_image(path)
-    except Exception:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
+        check_image(path)
+    except BecamError:
         return False
     return True
 
@@ -90,6 +85,10 @@ def require_folder(path: Path) -> Path:
     if not path.is_dir():
         raise BecamError(f"There is no folder of pictures {path}; name it with --images.")
     return path.resolve()
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != _LITTER
 
 
 def _listing(folder: str) -> list[str]:

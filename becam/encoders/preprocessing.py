@@ -12,6 +12,9 @@ from PIL import Image
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 
+_ORDINARY = 16
+"""A picture that is resized to more than so many times the encoder's input is a thin one."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -33,14 +36,14 @@ class Geometry:
 
     @property
     def visible(self) -> tuple[int, int, int, int]:
-        """``box`` in whole pixels, cut at the picture's border: left, top, right, bottom."""
+        """``box`` in whole pixels, cut at the picture's border: left, top, right, bottom.
+
+        It has a pixel at least: of a thin picture less may be seen.
+        """
         left, top, right, bottom = self.box
-        return (
-            max(0, round(left)),
-            max(0, round(top)),
-            min(self.width, round(right)),
-            min(self.height, round(bottom)),
-        )
+        horizontal = _pixels(left, right, self.width)
+        vertical = _pixels(top, bottom, self.height)
+        return horizontal[0], vertical[0], horizontal[1], vertical[1]
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Preprocessing:
 
     def crop(self, image: Image.Image) -> tuple[Image.Image, Geometry]:
         """The RGB picture as the encoder sees it, before normalisation, and the geometry."""
-        image = image.convert("RGB")
+        if image.mode != "RGB":
+            image = image.convert("RGB")
         width, height = image.size
         resized_width, resized_height = self._resized(width, height)
         resample = (
@@ -83,13 +87,10 @@ class Preprocessing:
             if self.interpolation == "bicubic"
             else Image.Resampling.BILINEAR
         )
-        resized = image.resize((resized_width, resized_height), resample)
         target_height, target_width = self.size
         # torchvision's rounding, so that features agree with those of the usual pipelines.
         left = _margin(resized_width, target_width)
         top = _margin(resized_height, target_height)
-        canvas = Image.new("RGB", (target_width, target_height), self.fill)
-        canvas.paste(resized, (-left, -top))
         scale_x, scale_y = width / resized_width, height / resized_height
         box = (
             left * scale_x,
@@ -97,6 +98,19 @@ class Preprocessing:
             (left + target_width) * scale_x,
             (top + target_height) * scale_y,
         )
+        if resized_width * resized_height <= _ORDINARY * target_width * target_height:
+            seen = image.resize((resized_width, resized_height), resample)
+        else:
+            # A thin picture would be huge: only what the encoder sees of it is made. That differs
+            # from the whole by rounding, so ordinary ones go the usual pipelines' way.
+            seen = image.resize(
+                (min(resized_width, target_width), min(resized_height, target_height)),
+                resample,
+                box=(max(0.0, box[0]), max(0.0, box[1]), min(width, box[2]), min(height, box[3])),
+            )
+            left, top = min(0, left), min(0, top)
+        canvas = Image.new("RGB", (target_width, target_height), self.fill)
+        canvas.paste(seen, (-left, -top))
         return canvas, Geometry(width, height, box)
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
@@ -118,3 +132,11 @@ def _margin(resized: int, target: int) -> int:
     if resized >= target:
         return round((resized - target) / 2.0)
     return -((target - resized) // 2)
+
+
+def _pixels(start: float, end: float, length: int) -> tuple[int, int]:
+    first, last = max(0, round(start)), min(length, round(end))
+    if first < last:
+        return first, last
+    first = min(int(max(start, 0.0)), length - 1)
+    return first, first + 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
-from becam.data.pictures import SUFFIXES, require_folder
+from becam.data.pictures import below, require_folder
 from becam.errors import BecamError
 from becam.evaluation.annotations import Annotation, Annotations
 from becam.progress import bar
@@ -56,7 +56,7 @@ def photo_subjects(folder: Path) -> list[Subject]:
         BecamError: no such folder, or no picture in it.
     """
     root = require_folder(folder)
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(below(root))
     if not paths:
         raise BecamError(f"There are no pictures in {folder}; name another folder with --images.")
     return [Subject(path.relative_to(root).as_posix(), path) for path in paths]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from rawdata import write_picture, write_truncated_picture
 
 from becam.data import pictures
 from becam.errors import BecamError
-from becam.images import read_image
+from becam.images import check_image, read_image
+
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 
 
 def reads(path) -> bool:
@@ -49,6 +52,25 @@ def test_by_stem_finds_pictures_anywhere(tmp_path):
     assert pictures.by_stem(tmp_path) == {"0042": os.path.join("x", "y", "0042.JPG"), "7": "7.png"}
 
 
+def test_by_stem_takes_all_suffixes_and_nothing_hidden(tmp_path):
+    kinds = ("jpg", "JPEG", "jfif", "jpe", "png", "webp", "avif", "tif", "bmp", "gif", "jp2")
+    for kind in kinds:
+        write_picture(tmp_path / f"{kind}.{kind}")
+    for litter in ("._1.jpg", ".DS_Store", "__MACOSX/1.jpg", ".thumbnails/2.jpg", "3.eps", "4.ico"):
+        (tmp_path / litter).parent.mkdir(exist_ok=True)
+        (tmp_path / litter).write_bytes(b"x")
+    assert pictures.by_stem(tmp_path) == {kind: f"{kind}.{kind}" for kind in kinds}
+    assert pictures.readable(list(pictures.below(tmp_path))).all()
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no cases beside the repository")
+def test_the_case_of_an_image_folder():
+    root = CASES / "08-image-folder" / "pictures"
+    found = pictures.by_stem(root)
+    assert sorted(found) == ["1", "2", "3", "4", "5", "6"]
+    assert pictures.readable([root / name for name in found.values()]).all()
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "progressive"])
 def test_a_cut_jpeg_is_readable_exactly_when_read_image_reads_it(tmp_path, mode):
     pixels = np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8)
@@ -80,9 +102,8 @@ def test_other_formats_and_other_files(tmp_path):
     assert found.tolist() == [True, True, False, False, False, False, False]
 
 
-def test_a_jpeg_of_too_many_pixels_is_unreadable(tmp_path, monkeypatch):
+def test_a_jpeg_of_too_many_pixels_is_unreadable(tmp_path):
     write_picture(tmp_path / "a.jpg")
-    assert pictures.is_readable(tmp_path / "a.jpg")
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 10)
-    monkeypatch.setattr(pictures, "read_image", lambda path: read_image(path, max_pixels=10))
-    assert not pictures.is_readable(tmp_path / "a.jpg")
+    check_image(tmp_path / "a.jpg", max_pixels=16 * 24)
+    with pytest.raises(BecamError, match="more than the limit"):
+        check_image(tmp_path / "a.jpg", max_pixels=16 * 24 - 1)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from becam.data.tables import scan_table
+from becam.images import decoded
 
 
 def read_labels(catalogue: Path, item_id: str) -> NDArray[np.uint8]:
     """The class of every pixel of an item's picture, (H, W); see ``attributes.CLASSES``."""
-    with Image.open(catalogue / "masks" / f"{item_id}.png") as mask:
+    with decoded(catalogue / "masks" / f"{item_id}.png", formats=("PNG",)) as mask:
         return np.asarray(mask, dtype=np.uint8)
 
 

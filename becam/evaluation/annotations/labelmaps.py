@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from becam.errors import BecamError
 from becam.evaluation.annotations.base import Annotation, Annotations
+from becam.images import decoded
 
 _TABLES = ("label_names.csv", "labels.json")
 _FOLDERS = (".", "labels", "masks")
@@ -65,11 +65,8 @@ def _classes(table: Path) -> dict[int, str]:
 
 
 def _annotation(path: Path, classes: dict[int, str]) -> Annotation:
-    try:
-        with Image.open(path) as image:
-            mode, values = image.mode, np.asarray(image)
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ...
-        raise BecamError(f"{path} cannot be read as a PNG ({error}); export it again.") from None
+    with decoded(path, formats=("PNG",)) as image:
+        mode, values = image.mode, np.asarray(image)
     if mode not in _GREY or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         raise BecamError(
             f"{path} is no label map: it must be grey or have a palette, with values to 255, but "
