@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -14,6 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_HOST = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[0-9A-Za-z](?:[0-9A-Za-z._-]{0,252})))"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+"""All that browsers write into ``Host``: stricter than URLs, whose parsers pass over much."""
+
+_LAST_PORT = 65535
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "Content-Security-Policy": (
@@ -92,17 +99,17 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        sentence = self._stranger(headers) or _foreign(scope["method"], headers)
+        hosts = headers.getlist("host")
+        sentence = self._stranger(hosts) or _foreign(scope["method"], hosts[0], headers)
         app = self._app if sentence is None else JSONResponse({"detail": sentence}, 403)
         await app(scope, receive, guarded)
 
-    def _stranger(self, headers: Headers) -> str | None:
-        name = _host(headers.get("host", ""))
-        if name in self._hosts:
+    def _stranger(self, hosts: list[str]) -> str | None:
+        if len(hosts) == 1 and _name(hosts[0]) in self._hosts:
             return None
         return (
-            f"The explorer does not answer to the name {name[:80]!r}; call it by the address that "
-            "becam serve printed, or start it with --host and that name."
+            f"The explorer does not answer to the name {', '.join(hosts)[:80]!r}; call it by the "
+            "address that becam serve printed, or start it with --host and that name."
         )
 
 
@@ -113,24 +120,28 @@ def is_loopback(host: str) -> bool:
     return _is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
-def _foreign(method: str, headers: Headers) -> str | None:
+def _foreign(method: str, host: str, headers: Headers) -> str | None:
     """Why a request that changes something comes from another site; None where it does not.
 
     Browsers say where such a request comes from; programs that say nothing are no browsers.
     """
     if method in _SAFE_METHODS:
         return None
-    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    ours = site in (None, "same-origin", "none")
-    if origin is not None:
-        ours = ours and urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    own = {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}
+    ours = {origin.lower() for origin in headers.getlist("origin")} <= own
+    ours = ours and set(headers.getlist("sec-fetch-site")) <= {"same-origin", "none"}
     return None if ours else "Another site may not ask the explorer; open its own page."
 
 
-def _host(header: str) -> str:
-    """The name in a ``Host`` header, without its port."""
+def _name(header: str) -> str:
+    """The name in a ``Host`` header, without its port; empty where it is not such a header."""
+    match = _HOST.fullmatch(header)
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
+        return ""
+    if match["ipv6"] is None:
+        return match["name"].lower()
     try:
-        return (urlsplit(f"//{header}").hostname or "").lower()
+        return str(ipaddress.IPv6Address(match["ipv6"]))
     except ValueError:
         return ""
 
