@@ -346,10 +346,16 @@ def explain(
         user_id: compare with this user instead of the item.
         text: compare with this text instead.
         like: compare with this picture instead.
-        options: of :class:`Explainer`.
+        options: of :class:`Explainer`, but ``no_adapter``, which asks for a second heatmap.
 
     Raises:
-        BecamError: see :class:`Explainer`.
+        BecamError: options that ask for more than one heatmap; see :class:`Explainer`.
     """
     explainer = Explainer(ckpt, **options)
-    return explainer.explain(image, item_id, user_id=user_id, text=text, like=like)[0]
+    if len(explainer.columns) > 1:
+        raise BecamError(
+            "explain gives one heatmap and these options ask for several: use Explainer for all of "
+            'them, or space="content" for the one without the adapter.'
+        )
+    (heatmap,) = explainer.explain(image, item_id, user_id=user_id, text=text, like=like)
+    return heatmap

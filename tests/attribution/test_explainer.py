@@ -96,6 +96,16 @@ def test_no_adapter_adds_the_column_before_it(befa, plain, picture):
     assert e.shape[0] == modality.projection_weight.shape[0]
 
 
+def test_one_heatmap_is_never_the_wrong_one_of_two(befa, plain, picture):
+    with pytest.raises(BecamError, match="use Explainer"):
+        explain(picture, ITEM, befa, no_adapter=True, randomise=False)
+    # A checkpoint without an adapter has one map either way.
+    one, same = (
+        explain(picture, ITEM, plain, no_adapter=given, randomise=False) for given in (True, False)
+    )
+    assert np.array_equal(one.raw, same.raw)
+
+
 def test_encodings_are_shared_by_checkpoints_items_and_methods(plain, befa, picture, monkeypatch):
     explainer = Explainer([plain, befa], randomise=False)
     (engine,) = explainer.engines.values()

@@ -28,6 +28,7 @@ from becam.figures.overlay import overlay
 from becam.figures.page import WIDTHS, Page, PaperFigure
 from becam.figures.paper import adapters_figure, backbones_figure, drift_figure, scenes_figure
 from becam.figures.paper.captions import caption
+from becam.figures.paper.drift import _choose
 from becam.figures.paper.exhibits import Exhibition
 from becam.figures.paper.grid import check_room, map_figure
 from becam.figures.paper.layout import Layout
@@ -493,6 +494,31 @@ def test_figure_2(shop):
         for heatmap in item["heatmaps"]
     }
     assert spaces == {"content"}
+
+
+def drift_table(angles):
+    ids = [f"i{place}" for place in range(len(angles))]
+    items = pl.DataFrame({"id": ids, "theta_before_0": angles}, schema_overrides={"id": pl.String})
+    return ItemTable(["BM3"], [], items)
+
+
+@pytest.mark.parametrize(
+    ("angles", "groups", "missing"),
+    [
+        ([95, 120, 75, 30, 20], [["i1", "i0"], ["i2"], ["i4", "i3"]], []),
+        # Nobody drifts: nothing up to 90 degrees is shown as drift.
+        ([90, 89, 75, 30, 20], [["i0", "i1"], ["i4", "i3"]], ["over 90°"]),
+        ([10, 5, 20], [["i1", "i0"]], ["over 90°", "over 60° and up to 90°"]),
+        # Few items: none of them in two groups.
+        ([95, 94], [["i0", "i1"]], ["over 60° and up to 90°"]),
+        ([60.0001, None], [["i0"]], ["over 90°"]),
+    ],
+)
+def test_the_groups_of_figure_2_are_what_their_names_say(angles, groups, missing):
+    chosen, absent = _choose(drift_table(angles), count=2, seed=0)
+    assert [found.items["id"].to_list() for _, found in chosen] == groups
+    assert len(absent) == len(missing)
+    assert all(words in sentence for words, sentence in zip(missing, absent, strict=True))
 
 
 def test_figure_6(shop):
