@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,20 @@ def _refitted(
             "becam features and becam train again."
         )
     return lambda texts: torch.from_numpy(fitted(texts))
+
+
+def deciding_weights(records: Iterable[EncoderRecord], weights: Sequence[str | Path]) -> list[str]:
+    """Hashes of the weights files given, where features depend on them.
+
+    A record that knows its encoder takes no other weights than its own; one that does not takes
+    what the user gives.
+
+    Raises:
+        BecamError: a file is not there.
+    """
+    if all(record.spec is not None for record in records):
+        return []
+    return sorted(map(_hash, weights))
 
 
 def _check_spec(record: EncoderRecord, spec: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.parts import Parts
 from becam.evaluation.report import Report, report
 from becam.evaluation.shards import WHOLE, Shard
-from becam.evaluation.subjects import Subject
+from becam.evaluation.subjects import Subject, content_key
 from becam.evaluation.summary import with_box_accuracy
 from becam.files import atomic_file
 from becam.progress import bar
@@ -63,12 +64,14 @@ class Audit:
         self._plan = plan
         self._output = output
         self._parts = Parts(output, identity, overwrite=overwrite)
+        paths = {subject.name: subject.path for subject in subjects}
+        self._key = cache(lambda name: content_key(name, paths[name]))
 
     def missing(self, shard: Shard = WHOLE) -> list[Subject]:
         """The pictures of a shard that the folder does not hold yet."""
         own = shard.of(self.subjects)
-        names = self._parts.missing([subject.name for subject in own])
-        return [subject for subject in own if subject.name in names]
+        keys = self._parts.missing([self._key(subject.name) for subject in own])
+        return [subject for subject in own if self._key(subject.name) in keys]
 
     def measure(self, auditor: Auditor, shard: Shard = WHOLE) -> None:
         """Measure, in this process, what a shard misses.
@@ -80,8 +83,9 @@ class Audit:
         done = total - len(missing)
         with bar(desc="Auditing", total=total, unit="picture", initial=done) as progress:
             for subject in missing:
-                if subject.name not in self._parts:  # another process may have come first
-                    self._parts.write(subject.name, auditor.rows(subject))
+                key = self._key(subject.name)
+                if key not in self._parts:  # another process may have come first
+                    self._parts.write(key, auditor.rows(subject))
                 progress.update()
 
     def sum_up(self) -> Report:
@@ -90,7 +94,7 @@ class Audit:
         Raises:
             BecamError: one is missing or damaged.
         """
-        found = self._parts.read([subject.name for subject in self.subjects])
+        found = self._parts.read([self._key(subject.name) for subject in self.subjects])
         values = with_box_accuracy(found)
         with atomic_file(self._output / VALUES) as temporary:
             write_parquet(values, temporary)

@@ -11,8 +11,10 @@ from typing import Any
 from becam.attribution import Explainer
 from becam.attribution.labels import column_label
 from becam.attribution.methods import Method, parse_method
-from becam.checkpoint import CHECKPOINT_NAME, Checkpoint
+from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
+from becam.encoders.recorded import deciding_weights
+from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.evaluation.aims import AIMS, Aiming, ClassNames, NearestItem, OwnItem
 from becam.evaluation.annotations import read_annotations
@@ -22,7 +24,7 @@ from becam.evaluation.faithfulness import Protocol
 from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.measures import known_groups
 from becam.evaluation.subjects import Subject, item_subjects, photo_subjects, showing, shuffled
-from becam.files import sha256
+from becam.files import content_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,11 +147,18 @@ class Request:
 
     def _identity(self) -> dict[str, Any]:
         """All that decides a picture's values; more pictures, batches and devices do not."""
+        records = [
+            EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
+            for checkpoint in self._loaded
+            if "image" in checkpoint.modalities
+        ]
         return {
-            "checkpoints": [_checkpoint_hash(path) for path in self.checkpoints],
+            "checkpoints": [checkpoint.fingerprint for checkpoint in self._loaded],
+            "weights": deciding_weights(records, self.weights),
             "dataset": None if self._opened is None else self._opened.fingerprint,
-            "images": _resolved(self.images),
-            "annotations": _resolved(self.annotations),
+            "features_sha256": self._features_hashes(),
+            "images": None if self.images is None else str(self.images.resolve()),
+            "annotations": (None if self.annotations is None else content_sha256(self.annotations)),
             "object": sorted(self.plan.truth.objects),
             "distractor": sorted(self.plan.truth.distractors),
             "target": self.target,
@@ -167,6 +176,14 @@ class Request:
             "precision": self.precision,
             "seed": self.seed,
         }
+
+    def _features_hashes(self) -> list[str]:
+        """Of the feature sets in which ``--target nearest`` may look."""
+        if self.target != "nearest" or self._opened is None:
+            return []
+        names = self._opened.feature_sets() if self.features is None else [self.features]
+        sets = [self._opened.feature_set(name) for name in names]
+        return sorted(each.records["image"]["sha256"] for each in sets if "image" in each.records)
 
     @cached_property
     def _opened(self) -> Dataset | None:
@@ -195,11 +212,3 @@ def _methods(specs: Sequence[str]) -> dict[str, Method]:
         if spec in FLOOR_METHODS:
             raise BecamError(f"{spec} is a floor, which every audit has; leave it out of --method.")
     return {spec: parse_method(spec) for spec in specs}
-
-
-def _resolved(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
-
-
-def _checkpoint_hash(path: Path) -> str:
-    return sha256(path / CHECKPOINT_NAME if path.is_dir() else path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from becam.data.dataset import Dataset
 from becam.data.pictures import below, require_folder
 from becam.errors import BecamError
 from becam.evaluation.annotations import Annotation, Annotations
+from becam.files import sha256
 from becam.progress import bar
 
 
@@ -27,6 +30,21 @@ class Subject:
 
     name: str
     path: Path
+
+
+def content_key(name: str, picture: Path, *others: str) -> str:
+    """What is computed of a picture is kept under this: another content makes another.
+
+    Args:
+        name: of the item or the picture.
+        picture: its path; one that cannot be read has a key too.
+        others: what decides beside the picture, such as a text.
+    """
+    try:
+        content = sha256(picture)
+    except (BecamError, OSError):
+        content = ""
+    return hashlib.sha256(json.dumps([name, content, *others]).encode()).hexdigest()
 
 
 def item_subjects(dataset: Dataset, checkpoints: Iterable[Checkpoint]) -> list[Subject]:

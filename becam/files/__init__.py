@@ -2,7 +2,7 @@
 
 from becam.files.disk import DiskFullError, disk_errors
 from becam.files.folders import Contents, atomic_dir, check_replaceable, recover_dir
-from becam.files.hashing import sha256
+from becam.files.hashing import content_sha256, sha256
 from becam.files.locks import filling, locked
 from becam.files.outputs import check_output_file, check_output_folder
 from becam.files.reading import check_file, open_file, read_bytes, read_text
@@ -18,6 +18,7 @@ __all__ = [
     "check_output_file",
     "check_output_folder",
     "check_replaceable",
+    "content_sha256",
     "disk_errors",
     "filling",
     "is_temporary",

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from becam.checkpoint import installed_version
 from becam.data.dataset import Dataset
 from becam.errors import BecamError, BecamWarning
 from becam.evaluation.shards import WHOLE, Shard
-from becam.evaluation.subjects import Subject
+from becam.evaluation.subjects import Subject, content_key
 from becam.figures.contact_sheet import check_sheet
 from becam.files import Contents, atomic_dir
 from becam.gallery.cards import CardMaker
@@ -30,7 +30,7 @@ from becam.gallery.neighbours import item_neighbours
 from becam.gallery.numbers import ITEMS as NUMBERS
 from becam.gallery.numbers import NumberWriter
 from becam.gallery.page import PageWriter
-from becam.gallery.request import Request, part_name
+from becam.gallery.request import Request
 from becam.gallery.sheets import SheetWriter
 from becam.images import read_image
 from becam.progress import bar
@@ -107,7 +107,9 @@ class Gallery:
         request.check()
         self.subjects = [Subject(name, path) for name, path, _ in request.subjects]
         self._texts = {name: text for name, _, text in request.subjects}
-        self._keys = {name: part_name(name, path, text) for name, path, text in request.subjects}
+        found = {name: (path, text) for name, path, text in request.subjects}
+        # A shard reads its own pictures alone.
+        self._key = cache(lambda name: content_key(name, *found[name]))
         self._maps = MapFiles(self.parts, request.identity(), overwrite=overwrite)
 
     @property
@@ -118,8 +120,8 @@ class Gallery:
     def missing(self, shard: Shard = WHOLE) -> list[Subject]:
         """The items of a shard that are not explained yet."""
         own = shard.of(self.subjects)
-        keys = self._maps.missing([self._keys[subject.name] for subject in own])
-        return [subject for subject in own if self._keys[subject.name] in keys]
+        keys = self._maps.missing([self._key(subject.name) for subject in own])
+        return [subject for subject in own if self._key(subject.name) in keys]
 
     def explain(self, shard: Shard = WHOLE) -> None:
         """Explain, in this process, the items that a shard misses.
@@ -139,7 +141,7 @@ class Gallery:
         done = total - len(missing)
         with bar(desc="Explaining", total=total, unit="item", initial=done) as progress:
             for subject in missing:
-                key = self._keys[subject.name]
+                key = self._key(subject.name)
                 if key not in self._maps:  # another process may have come first
                     try:
                         maps = explainer.maps(subject, self._texts[subject.name])
@@ -223,7 +225,7 @@ class Gallery:
                     progress.update()
 
     def _read(self, name: str) -> list[ItemMap]:
-        return self._maps.read(self._keys[name])
+        return self._maps.read(self._key(name))
 
     def _heading(self) -> Heading:
         request = self._request

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,11 +21,11 @@ from becam.attribution.words.item_texts import TEXT
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
 from becam.devices import resolve_batch_size, resolve_device, resolve_precision
+from becam.encoders.recorded import deciding_weights
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.evaluation.item_table import ItemTable, item_table
 from becam.evaluation.selection import Selection, select_items
-from becam.files import sha256
 from becam.gallery.explaining import ItemExplainer
 from becam.gallery.model import Column
 from becam.options import declared_options
@@ -219,11 +217,11 @@ class Request:
 
     def identity(self) -> dict[str, Any]:
         """All that decides an item's maps; other items, batches and devices do not."""
-        unknown = any(
-            EncoderRecord.from_dict(modality.encoder).spec is None
+        records = [
+            EncoderRecord.from_dict(modality.encoder)
             for checkpoint in self.loaded
             for modality in checkpoint.modalities.values()
-        )
+        ]
         return {
             "checkpoints": [checkpoint.fingerprint for checkpoint in self.loaded],
             "dataset": self.opened.fingerprint,
@@ -233,7 +231,7 @@ class Request:
             "masking": self.masking,
             "target_layer": self.target_layer,
             "encoder": self.encoder,
-            "weights": sorted(map(sha256, self.weights)) if unknown else [],
+            "weights": deciding_weights(records, self.weights),
             "precision": self.precision,
             "randomise": self.randomise,
             "words": self.words,
@@ -256,13 +254,3 @@ class Request:
         if self.space not in SPACES:
             raise BecamError(f"Unknown space {self.space!r}; use one of {', '.join(SPACES)}.")
         return self.space
-
-
-def part_name(name: str, picture: Path, text: str) -> str:
-    """What an item's maps are kept under: another picture or text makes another."""
-    try:
-        found = picture.stat()
-        state = [found.st_size, found.st_mtime_ns]
-    except OSError:
-        state = []
-    return hashlib.sha256(json.dumps([name, state, text]).encode()).hexdigest()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
+import shutil
 
 import numpy as np
 import polars as pl
@@ -17,6 +20,8 @@ from becam.attribution import Explainer
 from becam.attribution.masking import background
 from becam.attribution.methods import BeCAM, Saliency
 from becam.attribution.target import item_target
+from becam.encoders.recorded import deciding_weights
+from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.evaluation.aims import ClassNames, NearestItem, OwnItem, prompt
 from becam.evaluation.annotations import read_annotations
@@ -276,6 +281,43 @@ def test_an_audit_goes_on_and_grows(explainer, photos, tmp_path, monkeypatch):
     # Fewer again: the mean is over these alone.
     fewer = run(explainer, photos, output, range(3))
     assert {cell.n for cell in fewer.cells} == {3}
+
+
+def test_a_changed_picture_is_measured_again(explainer, photos, tmp_path, monkeypatch):
+    shutil.copytree(photos, tmp_path / "photos")
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    measured = []
+    original = Auditor.rows
+    monkeypatch.setattr(
+        Auditor, "rows", lambda self, s: measured.append(s.name) or original(self, s)
+    )
+    before = run(explainer, photos, output, range(3))
+    changed = photos / "photos" / "0001.png"
+    was = changed.stat()
+    pixels = bytearray(changed.read_bytes())
+    with Image.open(changed) as image:
+        turned = image.transpose(Image.Transpose.ROTATE_180)
+    turned.save(changed)
+    os.utime(changed, ns=(was.st_atime_ns, was.st_mtime_ns))  # as a copy that keeps times
+    after = run(explainer, photos, output, range(3))
+    assert measured == ["0000", "0001", "0002", "0001"]
+    assert after.cells != before.cells
+    changed.write_bytes(pixels)
+    assert run(explainer, photos, output, range(3)).cells == before.cells
+    assert len(measured) == 4
+
+
+def test_other_weights_of_an_unknown_encoder_are_another_identity(tmp_path):
+    known = EncoderRecord("timm:test", weights_sha256="0" * 64)
+    unknown = EncoderRecord(None)
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"1")
+    other.write_bytes(b"2")
+    assert deciding_weights([known], [one]) == []
+    assert deciding_weights([known, unknown], [one]) == [hashlib.sha256(b"1").hexdigest()]
+    assert deciding_weights([unknown], [one]) != deciding_weights([unknown], [other])
+    with pytest.raises(BecamError, match="no weights file"):
+        deciding_weights([unknown], [tmp_path / "none"])
 
 
 def test_an_interrupt_keeps_what_was_done(explainer, photos, tmp_path, monkeypatch):

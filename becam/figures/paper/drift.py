@@ -12,7 +12,7 @@ from becam.attribution.controls import DRIFT_DEGREES, OMISSION_DEGREES
 from becam.attribution.labels import Sources, column_label, loaded, named_sources
 from becam.data.dataset import Dataset
 from becam.evaluation.item_table import ItemTable, item_table
-from becam.evaluation.selection import select_items
+from becam.evaluation.selection import Selection, select_items
 from becam.figures.page import Page, PaperFigure
 from becam.figures.paper.captions import caption, drift_remarks
 from becam.figures.paper.choosing import Chosen, explained, groups_of
@@ -108,7 +108,8 @@ def drift_figure(
 
 def _choose(table: ItemTable, *, count: int, seed: int) -> tuple[Chosen, list[str]]:
     """The groups that have items, and a sentence for each that has none."""
-    chosen, absent, left = [], [], table.items
+    chosen: list[tuple[str, Selection]] = []
+    absent, left = list[str](), table.items
     for kind in _KINDS:
         within = left.filter((pl.col(_THETA) > kind.above) & (pl.col(_THETA) <= kind.to))
         if within.is_empty() and kind is not _KINDS[-1]:

@@ -17,6 +17,8 @@ from becam.attribution.methods import create_method
 from becam.attribution.methods.base import Method
 from becam.attribution.methods.becam import BeCAM
 from becam.checkpoint import Checkpoint, installed_version
+from becam.encoders.recorded import deciding_weights
+from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
 from becam.files import sha256
 from becam.images import read_image
@@ -124,10 +126,15 @@ class Maps:
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
+        records = [
+            EncoderRecord.from_dict(checkpoint.modalities["image"].encoder)
+            for checkpoint in self._checkpoints
+        ]
         return {
             "version": installed_version(),
             "checkpoints": [checkpoint.fingerprint for checkpoint in self._checkpoints],
             "labels": self._labels,
+            "weights": deciding_weights(records, self._options.get("weights") or ()),
             "method": [self.method.name, self.method.options()],
             "options": {
                 name: value
