@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
-from becam.errors import BecamError
-from becam.files import atomic_file
+from becam.errors import BecamError, MissingFileError
+from becam.files import all_finite, read_torch, save_torch
 from becam.identifiers import unknown_identifier
+from becam.records import checked, misfit
 
 CHECKPOINT_NAME = "befa.pt"
 FORMAT = 1
@@ -71,6 +71,12 @@ class Head(nn.Module):
         super().__init__()
         dim, width = modality.projection_weight.shape
         adapter = modality.adapter
+        with torch.device("meta"):  # no memory before it is known that the weights fit
+            planned = create_adapter(adapter["name"], dim, **adapter["config"]).state_dict()
+        if {key: value.shape for key, value in planned.items()} != {
+            key: value.shape for key, value in adapter["state"].items()
+        }:
+            raise BecamError(f"the weights of the adapter are not those of {adapter['name']}.")
         # Modules draw initial weights: reading a checkpoint must not move the caller's generator.
         with torch.random.fork_rng(devices=[]):
             self.projection = nn.Linear(width, dim)
@@ -127,8 +133,7 @@ class Checkpoint:
         """
         payload = {"program": _PROGRAM} | {f.name: getattr(self, f.name) for f in fields(self)}
         payload["modalities"] = {name: dict(vars(m)) for name, m in self.modalities.items()}
-        with atomic_file(path) as temporary:
-            torch.save(payload, temporary)
+        save_torch(payload, path)
 
     @classmethod
     def load(cls, path: str | Path, map_location: str | torch.device = "cpu") -> Checkpoint:
@@ -240,41 +245,23 @@ def _index(rows: Mapping[str, int], kind: str, id: str) -> int:
 
 def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
     """The payload of a becam checkpoint of a format that we know, its content unchecked."""
-    foreign = BecamError(f"{path} is not a becam checkpoint; becam train writes one, befa.pt.")
-    damaged = BecamError(f"{path} is damaged or incomplete; copy it again or train again.")
+    made = f"becam train writes one, {CHECKPOINT_NAME}"
     try:
-        with open(path, "rb") as stream:
-            start = stream.read(4)
-        # Only torch's zip format: the older bare pickle is never ours.
-        if start != b"PK\x03\x04":
-            raise foreign if start else damaged
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                raise damaged
-        payload = torch.load(path, map_location=map_location, weights_only=True)
-    except BecamError:
-        raise
-    except FileNotFoundError:
+        payload = read_torch(
+            path,
+            what="becam checkpoint",
+            made=made,
+            remedy="copy it again or train again",
+            device=map_location,
+        )
+    except MissingFileError:
         raise BecamError(f"There is no checkpoint at {path}; becam train writes one.") from None
-    except OSError as error:
-        raise BecamError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
-    except pickle.UnpicklingError as error:
-        raise BecamError(
-            f"{path} holds more than tensors and plain values and could run code, so it was not "
-            "loaded; becam's own checkpoints never do."
-        ) from error
-    except zipfile.BadZipFile as error:
-        raise damaged from error
-    except Exception as error:  # torch raises many kinds for archives that are not its own
-        raise foreign from error
     if not isinstance(payload, dict) or payload.get("program") != _PROGRAM:
-        raise foreign
-    version = payload.get("format")
-    if not isinstance(version, int) or version < 1:
-        raise damaged
-    if version > FORMAT:
+        raise BecamError(f"{path} is not a becam checkpoint; {made}.")
+    known = checked(payload.get("format"), _Format, where=str(path), remedy="train again")
+    if known > FORMAT:
         raise BecamError(
-            f"{path} has checkpoint format {version} and this becam knows up to {FORMAT}: update "
+            f"{path} has checkpoint format {known} and this becam knows up to {FORMAT}: update "
             "becam."
         )
     return payload
@@ -283,7 +270,7 @@ def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
 def _check(payload: dict[str, Any], path: Path) -> None:
     """Raise unless every part is there, of its type, and of a shape that fits the others."""
     try:
-        fault = _fault(payload)
+        fault = misfit(payload, _Payload) or _fault(payload)
     except BecamError as error:
         fault = str(error).rstrip(".")
     except Exception as error:  # anything may be wrong inside a file from elsewhere
@@ -293,37 +280,101 @@ def _check(payload: dict[str, Any], path: Path) -> None:
 
 
 def _fault(payload: dict[str, Any]) -> str | None:
-    kinds = {
-        "item_ids": list,
-        "user_ids": list,
-        "item_embeddings": Tensor,
-        "user_embeddings": Tensor,
-        "modalities": dict,
-        "recommender": dict,
-        "state": dict,
-        "metrics": dict,
-        "dataset": dict,
-        "training": dict,
-    }
-    for name, kind in kinds.items():
-        if not isinstance(payload.get(name), kind):
-            return f"{name} is missing or not a {kind.__name__}"
-    dim = payload["item_embeddings"].shape[-1]
+    for name, value in _tensors(payload):
+        if not isinstance(value, Tensor):
+            return f"{name} is not a tensor"
+        if not all_finite(value):
+            return f"{name} holds values that are not finite"
+    if payload["item_embeddings"].ndim != 2:
+        return "item embeddings are no table"
+    dim = payload["item_embeddings"].shape[1]
     for side in ("item", "user"):
         shape, ids = tuple(payload[f"{side}_embeddings"].shape), payload[f"{side}_ids"]
         if shape != (len(ids), dim):
             return f"{side} embeddings have shape {shape} for {len(ids)} ids"
-        if not all(isinstance(name, str) for name in ids):
-            return f"{side} ids are not all text"
-    if not payload["modalities"]:
-        return "it has no modality"
     for name, modality in payload["modalities"].items():
         head = Head(Modality(**modality))
         if head.projection.out_features != dim:
             return f"{name} projects to {head.projection.out_features} and embeddings have {dim}"
-    required = {"recommender": ("name", "config"), "dataset": ("name", "fingerprint")}
-    for part, keys in required.items():
-        for key in keys:
-            if key not in payload[part]:
-                return f"{part} has no {key}"
     return None
+
+
+def _tensors(payload: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Everything that must be a tensor, by a name for people."""
+    yield "item_embeddings", payload["item_embeddings"]
+    yield "user_embeddings", payload["user_embeddings"]
+    for name, modality in payload["modalities"].items():
+        yield f"the projection of {name}", modality["projection_weight"]
+        yield f"the projection of {name}", modality["projection_bias"]
+        for key, value in modality["adapter"]["state"].items():
+            yield f"{key} of the adapter of {name}", value
+    for key, value in payload["state"].items():
+        yield f"{key} of the state", value
+
+
+_Format = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Encoder(TypedDict, total=False):
+    spec: str | None
+    weights: str | None
+    weights_sha256: str | None
+    config: dict[str, Any] | None
+
+
+class _AdapterRecord(TypedDict):
+    name: str
+    config: dict[str, Any]
+    state: dict[str, Any]
+
+
+class _Modality(TypedDict):
+    projection_weight: Any
+    projection_bias: Any
+    adapter: _AdapterRecord
+    encoder: _Encoder
+
+
+class _Recommender(TypedDict):
+    name: str
+    config: dict[str, Any]
+
+
+class _Dataset(TypedDict):
+    name: str
+    fingerprint: str
+
+
+class _Metrics(TypedDict):
+    epoch: Annotated[int, msgspec.Meta(ge=0)]
+    validation: dict[str, float]
+    test: dict[str, float]
+
+
+class _Features(TypedDict):
+    name: str
+    sha256: dict[str, str]
+
+
+class _Training(TypedDict, total=False):
+    options: dict[str, Any]
+    seed: int
+    mask_validation: bool
+    features: _Features
+    stopped: str
+    version: str
+
+
+class _Payload(TypedDict):
+    """What a file holds; tensors are looked at one by one."""
+
+    item_ids: Annotated[list[str], msgspec.Meta(min_length=1)]
+    user_ids: list[str]
+    item_embeddings: Any
+    user_embeddings: Any
+    modalities: Annotated[dict[str, _Modality], msgspec.Meta(min_length=1)]
+    recommender: _Recommender
+    state: dict[str, Any]
+    metrics: _Metrics
+    dataset: _Dataset
+    training: _Training

@@ -76,6 +76,17 @@ def checked(value: Any, kind: type[T], *, where: str, remedy: str) -> T:
         raise BecamError(f"{where} is damaged: it is nested too deeply; {remedy}.") from None
 
 
+def misfit(value: Any, kind: type) -> str | None:
+    """Why a plain value is not of ``kind``, for a sentence; None where it is."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return _fault(error)
+    except RecursionError:
+        return "it is nested too deeply"
+    return None
+
+
 def _fault(error: msgspec.ValidationError) -> str:
     """What is wrong, and where: ``counts.users: expected int, got str``."""
     message, _, place = str(error).partition(" - at `")

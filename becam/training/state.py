@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from becam.errors import BecamError
-from becam.files import atomic_file
+from becam.errors import BecamError, MissingFileError
+from becam.files import read_torch, save_torch
+from becam.records import checked
 
 STATE_NAME = "state.pt"
 
@@ -33,17 +34,20 @@ class StateFile:
         Raises:
             BecamError: the file is damaged.
         """
-        if not self.path.is_file():
-            return None
+        remedy = "this run cannot go on from it: start it anew with --overwrite"
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            found = read_torch(
+                self.path, what="state of a training", made="becam train writes one", remedy=remedy
+            )
+        except MissingFileError:
+            return None
+        state = checked(found, dict[str, Any], where=str(self.path), remedy=remedy)
+        try:
             torch.set_rng_state(state["generator"])
             if state["cuda_generators"]:
                 torch.cuda.set_rng_state_all(state["cuda_generators"])
         except Exception as error:  # torch raises many kinds for what is not its own
-            raise BecamError(
-                f"{self.path} is damaged, so this run cannot go on; start it anew with --overwrite."
-            ) from error
+            raise BecamError(f"{self.path} is damaged; {remedy}.") from error
         return state
 
     def due(self) -> bool:
@@ -58,11 +62,9 @@ class StateFile:
         """
         used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
         generators = torch.cuda.get_rng_state_all() if used else []
-        with atomic_file(self.path) as temporary:
-            torch.save(
-                state | {"generator": torch.get_rng_state(), "cuda_generators": generators},
-                temporary,
-            )
+        save_torch(
+            state | {"generator": torch.get_rng_state(), "cuda_generators": generators}, self.path
+        )
         self._written = time.monotonic()
 
     def remove(self) -> None:
