@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
 from becam.errors import BecamError, MissingFileError
-from becam.files import all_finite, read_torch, save_torch
+from becam.files import all_finite, open_file, read_torch, save_torch
 from becam.identifiers import unknown_identifier
 from becam.records import checked, misfit
 
 CHECKPOINT_NAME = "befa.pt"
 FORMAT = 1
 
-_PROGRAM = "becam"
+PROGRAM = "becam"
+_SNIFFED = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ class Checkpoint:
         Raises:
             BecamError: The disk refused the write.
         """
-        payload = {"program": _PROGRAM} | {f.name: getattr(self, f.name) for f in fields(self)}
+        payload = {"program": PROGRAM} | {f.name: getattr(self, f.name) for f in fields(self)}
         payload["modalities"] = {name: dict(vars(m)) for name, m in self.modalities.items()}
         save_torch(payload, path)
 
@@ -229,6 +230,17 @@ def _digest(digest: hashlib._Hash, value: object) -> None:
         digest.update(json.dumps(value, sort_keys=True, default=str).encode())
 
 
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a file is one that becam wrote as a checkpoint, sound or not."""
+    try:
+        with open_file(path) as stream:
+            start = stream.read(_SNIFFED)
+    except (BecamError, OSError):
+        return False
+    # What torch's archive holds first begins with the name of the program.
+    return start.startswith(b"PK") and b"program" in start and PROGRAM.encode() in start
+
+
 def installed_version() -> str:
     """The version of becam that writes a checkpoint."""
     try:
@@ -256,7 +268,7 @@ def _read(path: Path, map_location: str | torch.device) -> dict[str, Any]:
         )
     except MissingFileError:
         raise BecamError(f"There is no checkpoint at {path}; becam train writes one.") from None
-    if not isinstance(payload, dict) or payload.get("program") != _PROGRAM:
+    if not isinstance(payload, dict) or payload.get("program") != PROGRAM:
         raise BecamError(f"{path} is not a becam checkpoint; {made}.")
     known = checked(payload.get("format"), _Format, where=str(path), remedy="train again")
     if known > FORMAT:

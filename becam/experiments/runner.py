@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from becam.checkpoint import CHECKPOINT_NAME
@@ -14,6 +15,7 @@ from becam.experiments.grid import Experiment, Row
 from becam.experiments.search import Searches, Trial, Tuning
 from becam.experiments.store import Run, Store
 from becam.experiments.workers import Trained, Trainer, for_each
+from becam.training.folder import TIMES, read_times
 from becam.training.loop import SELECTION_METRIC
 from becam.training.report import clock
 from becam.training.scoring import baselines
@@ -172,7 +174,8 @@ def _train(
             try:
                 if isinstance(result, Exception):
                     raise result
-                run = _run(job, result, floors.of(job.row))
+                times = _times(result, store.folder(job.key))
+                run = _run(job, result, floors.of(job.row), times)
                 store.enter(run)
             except Exception as error:  # told, and the others go on
                 _failed(outcome, board, job.title, error)
@@ -202,7 +205,14 @@ class _Floors:
         return self._known[key]
 
 
-def _run(job: _Job, trained: Trained, floors: dict[str, Any]) -> Run:
+def _times(trained: Trained, folder: Path) -> dict[str, float]:
+    """How long it took; checkpoints of earlier versions told it themselves."""
+    if all(name in trained.training for name in TIMES):
+        return {name: float(trained.training[name]) for name in TIMES}
+    return read_times(folder)
+
+
+def _run(job: _Job, trained: Trained, floors: dict[str, Any], times: dict[str, float]) -> Run:
     dataset, features, model, adapter, label = job.row.cell
     return Run(
         key=job.key,
@@ -217,8 +227,7 @@ def _run(job: _Job, trained: Trained, floors: dict[str, Any]) -> Run:
         metrics=trained.metrics,
         baselines=floors,
         parameters=trained.training["parameters"],
-        seconds=trained.training["seconds"],
-        epoch_seconds=trained.training["epoch_seconds"],
+        **times,
         epochs=trained.training["epochs"],
     )
 

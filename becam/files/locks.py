@@ -44,18 +44,9 @@ def locked(path: str | Path, *, shared: bool = False) -> Iterator[bool]:
     Raises:
         BecamError: another process holds it, or the disk refuses a lock file.
     """
-    if sys.platform == "win32":  # outputs are not locked there
-        yield False
-        return
     path = Path(os.path.realpath(path))
-    file = path.with_name(f".{short_name(path)}{LOCK_SUFFIX}")
-    with disk_errors(path):
-        descriptor = _acquire(file, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-    try:
-        yield descriptor is not None
-    finally:
-        if descriptor is not None:
-            _release(file, descriptor)
+    with _holding(path.with_name(f".{short_name(path)}{LOCK_SUFFIX}"), path, shared) as held:
+        yield held
 
 
 @contextmanager
@@ -69,31 +60,25 @@ def filling(folder: str | Path, *, shared: bool = False) -> Iterator[bool]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _naming(folder), locked(folder / "folder", shared=shared) as held:
+        with _holding(folder / LOCK_SUFFIX, folder, shared) as held:
             yield held
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()  # only an empty one goes
 
 
-class _HeldError(BecamError):
-    """Another process holds a lock."""
-
-    def __init__(self, output: Path, holder: str) -> None:
-        super().__init__(
-            f"Another becam {holder}is writing {output}; wait until it has ended, or choose "
-            "another output."
-        )
-        self.holder = holder
-
-
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Speak of a folder, not of its lock."""
+def _holding(file: Path, output: Path, shared: bool) -> Iterator[bool]:
+    if sys.platform == "win32":  # outputs are not locked there
+        yield False
+        return
+    with disk_errors(output):
+        descriptor = _acquire(file, output, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
-        yield
-    except _HeldError as error:
-        raise _HeldError(folder, error.holder) from None
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            _release(file, descriptor)
 
 
 def _acquire(file: Path, output: Path, kind: int) -> int | None:
@@ -108,7 +93,10 @@ def _acquire(file: Path, output: Path, kind: int) -> int | None:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 return None  # a disk without locks
             if time.monotonic() > deadline:
-                raise _HeldError(output, holder) from None
+                raise BecamError(
+                    f"Another becam {holder}is writing {output}; wait until it has ended, or "
+                    "choose another output."
+                ) from None
             time.sleep(_POLL_SECONDS)
             continue
         except BaseException:

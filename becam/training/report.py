@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from becam.files import atomic_file
 from becam.training.loop import SELECTION_METRIC, Epoch
 
 METRICS_LOG = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
+
+_FLUSH_SECONDS = 10.0
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -115,9 +120,10 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def _json_lines(path: Path, after: int) -> Iterator[OnEpoch]:
-    kept = path.read_text("utf-8").splitlines(keepends=True)[:after] if path.is_file() else []
-    with open(path, "w", encoding="utf-8") as stream:
-        stream.writelines(kept)
+    kept = path.read_bytes().splitlines(keepends=True)[:after] if path.is_file() else []
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(b"".join(kept))
+    with open(path, "a", encoding="utf-8") as stream:
 
         def write(epoch: Epoch) -> None:
             stream.write(json.dumps(asdict(epoch)) + "\n")
@@ -128,19 +134,38 @@ def _json_lines(path: Path, after: int) -> Iterator[OnEpoch]:
 
 @contextmanager
 def _tensorboard(folder: Path, after: int) -> Iterator[OnEpoch]:
-    from tensorboardX import SummaryWriter
+    # Not by its SummaryWriter, which writes in a thread: there, what a disk refuses is a traceback
+    # on the terminal and a training that goes on without.
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
+    from tensorboardX.proto.summary_pb2 import Summary
 
+    folder.mkdir(exist_ok=True)
     # A resumed run's events are named apart, else within one second they replace the earlier file.
-    suffix = f".{after:06d}"
-    with SummaryWriter(str(folder), purge_step=after + 1, filename_suffix=suffix) as writer:
+    writer = EventsWriter(str(folder / "events"), f".{after:06d}")
+    flushed = time.monotonic()
 
-        def write(epoch: Epoch) -> None:
-            writer.add_scalar("loss/total", sum(epoch.loss.values()), epoch.number)
-            for name, value in epoch.loss.items():
-                writer.add_scalar(f"loss/{name}", value, epoch.number)
-            for name, value in epoch.validation.items():
-                # TensorBoard's tags know no @.
-                tag = f"validation/{name.replace('@', '_at_')}"
-                writer.add_scalar(tag, value, epoch.number)
+    def put(step: int, **what: Any) -> None:
+        writer.write_event(Event(wall_time=time.time(), step=step, **what))
 
+    def write(epoch: Epoch) -> None:
+        nonlocal flushed
+        values = {"loss/total": sum(epoch.loss.values())}
+        values |= {f"loss/{name}": value for name, value in epoch.loss.items()}
+        # TensorBoard's tags know no @.
+        values |= {
+            f"validation/{name.replace('@', '_at_')}": value
+            for name, value in epoch.validation.items()
+        }
+        shown = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        put(epoch.number, summary=Summary(value=shown))
+        if time.monotonic() - flushed > _FLUSH_SECONDS:
+            writer.flush()
+            flushed = time.monotonic()
+
+    try:
+        # Events of the same steps in earlier files are of epochs that a kill took back.
+        put(after + 1, session_log=SessionLog(status=SessionLog.START))
         yield write
+    finally:
+        writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,68 +100,74 @@ def train(
         patience=patience,
         warmup=recipe.warmup if warmup is None else warmup,
     )
-    target = resolve_device(device)
-    feature_set = dataset.feature_set(features)
-    contents = load_features(feature_set, modalities)
-    training, validation = dataset.interactions("train"), dataset.interactions("validation")
-    with seeded(seed), limited_threads(threads), kept_heap():
-        recommender = create_recommender(
-            model,
-            TrainingData(dataset.n_users, dataset.n_items, training, contents),
-            options=model_options,
-            adapter=adapter,
-            adapter_options=adapter_options,
-            features_mode=features_mode,
-            find_neighbours=cached_neighbours(dataset.path),
-        ).to(target)
-        options = {
-            "model": model,
-            "model_options": recommender.options(),
-            "adapter": adapter,
-            "adapter_options": recommender.adapter(recommender.modalities[0]).config(),
-            "features": feature_set.name,
-            "modalities": list(recommender.modalities),
-            "features_mode": features_mode,
-            **vars(schedule),
-            "mask_validation": mask_validation,
-            "score_test": score_test,
-            "seed": seed,
-            "device": target.type,
-            "threads": threads,
-        }
-        folder = None if output is None else RunFolder(Path(output), save_every)
-        if folder is not None:
-            identity = {"dataset": dataset.fingerprint, "options": options}
-            if resume and folder.finished(identity):
-                return Checkpoint.load(folder.path)
-            folder.open(identity, overwrite=overwrite, resume=resume)
-        state = None if folder is None else folder.state_file.load()
-        popular = popularity_metrics(training, dataset.n_items, validation, training).mean()
-        with reporting(
-            None if folder is None else folder.path,
-            popularity=popular,
-            after=0 if state is None else len(state["seconds"]),
-            quiet=quiet,
-        ) as report:
-
-            def after_epoch(epoch: Epoch) -> None:
-                report(epoch)
-                if on_epoch is not None:
-                    on_epoch(epoch)
-
-            fitted = fit(
-                recommender,
-                training,
-                validation,
-                schedule,
-                on_epoch=after_epoch,
-                state=state,
-                state_file=None if folder is None else folder.state_file,
+    with ExitStack() as stack:
+        folder = None
+        if output is not None:
+            folder = stack.enter_context(
+                RunFolder.opened(Path(output), save_every, overwrite=overwrite, resume=resume)
             )
-    checkpoint, tested = _checkpoint(dataset, feature_set, recommender, fitted, options)
-    if folder is not None:
-        compared = baselines(dataset, mask_validation=mask_validation) if score_test else {}
-        folder.close(checkpoint, tested, compared)
+        target = resolve_device(device)
+        feature_set = dataset.feature_set(features)
+        contents = load_features(feature_set, modalities)
+        training, validation = dataset.interactions("train"), dataset.interactions("validation")
+        with seeded(seed), limited_threads(threads), kept_heap():
+            recommender = create_recommender(
+                model,
+                TrainingData(dataset.n_users, dataset.n_items, training, contents),
+                options=model_options,
+                adapter=adapter,
+                adapter_options=adapter_options,
+                features_mode=features_mode,
+                find_neighbours=cached_neighbours(dataset.path),
+            ).to(target)
+            options = {
+                "model": model,
+                "model_options": recommender.options(),
+                "adapter": adapter,
+                "adapter_options": recommender.adapter(recommender.modalities[0]).config(),
+                "features": feature_set.name,
+                "modalities": list(recommender.modalities),
+                "features_mode": features_mode,
+                **vars(schedule),
+                "mask_validation": mask_validation,
+                "score_test": score_test,
+                "seed": seed,
+                "device": target.type,
+                "threads": threads,
+            }
+            if folder is not None:
+                identity = {"dataset": dataset.fingerprint, "options": options}
+                if resume and folder.finished(identity):
+                    return Checkpoint.load(folder.path)
+                folder.begin(identity, resume=resume)
+            state = None if folder is None else folder.state_file.load()
+            popular = popularity_metrics(training, dataset.n_items, validation, training).mean()
+            with reporting(
+                None if folder is None else folder.path,
+                popularity=popular,
+                after=0 if state is None else len(state["seconds"]),
+                quiet=quiet,
+            ) as report:
+
+                def after_epoch(epoch: Epoch) -> None:
+                    report(epoch)
+                    if on_epoch is not None:
+                        on_epoch(epoch)
+
+                fitted = fit(
+                    recommender,
+                    training,
+                    validation,
+                    schedule,
+                    on_epoch=after_epoch,
+                    state=state,
+                    state_file=None if folder is None else folder.state_file,
+                )
+        checkpoint, tested = _checkpoint(dataset, feature_set, recommender, fitted, options)
+        if folder is not None:
+            compared = baselines(dataset, mask_validation=mask_validation) if score_test else {}
+            times = {"seconds": fitted.seconds, "epoch_seconds": fitted.epoch_seconds}
+            folder.close(checkpoint, tested, compared, times)
     return checkpoint
 
 
@@ -216,8 +223,6 @@ def _checkpoint(
             "parameters": sum(p.numel() for p in recommender.parameters()),
             "epochs": fitted.epochs,
             "stopped": fitted.stopped,
-            "seconds": fitted.seconds,
-            "epoch_seconds": fitted.epoch_seconds,
             "version": installed_version(),
         },
     )

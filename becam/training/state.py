@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from becam.checkpoint import PROGRAM
 from becam.errors import BecamError, MissingFileError
 from becam.files import read_torch, save_torch
 from becam.records import checked
 
 STATE_NAME = "state.pt"
+
+_RUN = "run"
 
 
 class StateFile:
@@ -27,6 +33,18 @@ class StateFile:
         self.path = path
         self._every = every
         self._written = time.monotonic()
+        self._run = ""
+
+    def identify(self, identity: Mapping[str, Any], *, elsewhere: Collection[str]) -> None:
+        """Say of which run the states are; one of another run is never gone on from.
+
+        Args:
+            identity: Dataset and ``options``.
+            elsewhere: Options that say where it runs, which may change on the way.
+        """
+        kept = {k: v for k, v in identity["options"].items() if k not in elsewhere}
+        text = json.dumps({**identity, "options": kept}, sort_keys=True)
+        self._run = hashlib.sha256(text.encode()).hexdigest()
 
     def load(self) -> dict[str, Any] | None:
         """The state, and torch's generators set as they were; None where there is no file.
@@ -48,6 +66,11 @@ class StateFile:
                 torch.cuda.set_rng_state_all(state["cuda_generators"])
         except Exception as error:  # torch raises many kinds for what is not its own
             raise BecamError(f"{self.path} is damaged; {remedy}.") from error
+        if state.get(_RUN, self._run) != self._run:  # earlier versions did not tell
+            raise BecamError(
+                f"{self.path} is of a run with other options, so this one cannot go on; start it "
+                "anew with --overwrite."
+            )
         return state
 
     def due(self) -> bool:
@@ -61,10 +84,12 @@ class StateFile:
             BecamError: the disk refused.
         """
         used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        generators = torch.cuda.get_rng_state_all() if used else []
-        save_torch(
-            state | {"generator": torch.get_rng_state(), "cuda_generators": generators}, self.path
-        )
+        generators = {
+            "generator": torch.get_rng_state(),
+            "cuda_generators": torch.cuda.get_rng_state_all() if used else [],
+        }
+        whose = {"program": PROGRAM, _RUN: self._run}
+        save_torch(whose | state | generators, self.path)
         self._written = time.monotonic()
 
     def remove(self) -> None:
