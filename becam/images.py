@@ -48,6 +48,10 @@ class UnreadablePicture(BecamError):
     """A picture that cannot be read: it costs its own item and no other."""
 
 
+class TooManyPixels(UnreadablePicture):
+    """One that is larger than it may be; it has not been decoded."""
+
+
 def read_image(
     source: str | Path | BinaryIO,
     *,
@@ -215,8 +219,8 @@ def _supported(formats: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in formats if name in Image.OPEN)
 
 
-def _too_large(path: str, size: str, limit: int) -> UnreadablePicture:
-    return UnreadablePicture(
+def _too_large(path: str, size: str, limit: int) -> TooManyPixels:
+    return TooManyPixels(
         f"{path} has {size} pixels, more than the limit of {limit:,}; scale the picture down first."
     )
 
