@@ -94,5 +94,5 @@ def _is_shown(name: str) -> bool:
 def _listing(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except (OSError, ValueError):  # a zero byte in the name
+    except OSError:
         return []

@@ -38,25 +38,30 @@ class TargetLayer:
         Raises:
             BecamError: the output does not have this layout.
         """
-        if self.layout in ("NCHW", "NHWC"):
-            if output.ndim != 4:
-                raise self._mismatch(output)
+        if not self.fits(tuple(output.shape)):
+            raise BecamError(
+                f"The output of {self.path} has shape {tuple(output.shape)}, which is not "
+                f"{self.describe()}; choose another --target-layer."
+            )
+        if self.grid is None:
             return (output if self.layout == "NCHW" else output.permute(0, 3, 1, 2)).float()
-        if output.ndim != 3 or self.grid is None:
-            raise self._mismatch(output)
         tokens = output.transpose(0, 1) if self.layout == "LND" else output
-        patches = tokens[:, self.prefix_tokens :]
-        rows, columns = self.grid
-        if patches.shape[1] != rows * columns:
-            raise self._mismatch(output)
-        return patches.transpose(1, 2).reshape(len(patches), -1, rows, columns).float()
+        patches = tokens[:, self.prefix_tokens :].transpose(1, 2)
+        return patches.reshape(*patches.shape[:2], *self.grid).float()
 
-    def _mismatch(self, output: Tensor) -> BecamError:
-        return BecamError(
-            f"The output of {self.path} has shape {tuple(output.shape)}, which is not {self.layout}"
-            f"{f' over a {self.grid[0]} x {self.grid[1]} grid' if self.grid else ''}; choose "
-            "another --target-layer."
-        )
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an output of this shape has this layout."""
+        if self.layout in ("NCHW", "NHWC"):
+            return len(shape) == 4
+        if len(shape) != 3 or self.grid is None:
+            return False
+        tokens = shape[0] if self.layout == "LND" else shape[1]
+        return tokens == self.prefix_tokens + self.grid[0] * self.grid[1]
+
+    def describe(self) -> str:
+        """For sentences: the layout."""
+        over = f" over a {self.grid[0]} x {self.grid[1]} grid" if self.grid else ""
+        return f"{self.layout}{over}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from becam.data.features import FeatureWriter
 from becam.devices import autocast, resolve_device, resolve_precision
 from becam.encoders import load_encoder
 from becam.encoders.base import Encoder
+from becam.encoders.reach import warn_unless_explained
 from becam.encoders.spec import EncoderRecord, slug
 from becam.encoders.text import TFIDF, load_text_encoder
 from becam.errors import BecamError
@@ -65,6 +66,7 @@ def extract_features(
     if batch_size < 1:
         raise BecamError("--batch-size must be at least 1.")
     model = load_encoder(encoder, weights=weights, device=device)
+    warn_unless_explained(model)
     name = slug(name or encoder.partition(",")[0].removesuffix(".json").replace("/", "-"))
     dtype = resolve_precision(precision, resolve_device(device))
     text_encoder = text_encoder or (OWN_TOWER if model.has_text else TFIDF)

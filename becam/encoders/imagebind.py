@@ -16,10 +16,11 @@ from open_clip.model import CLIP
 from torch import Tensor
 from torch.nn import functional
 
-from becam.encoders.imagebind_weights import open_clip_config, to_open_clip
+from becam.encoders.envelopes import without_prefix
+from becam.encoders.imagebind_weights import REQUIRED, open_clip_config, to_open_clip
 from becam.encoders.openclip import OpenClipEncoder
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.weights import describe_mismatch, read_state_dict
+from becam.encoders.weights import check_numbers, describe_mismatch, read_state_dict
 from becam.errors import BecamError
 from becam.files import sha256
 
@@ -77,22 +78,25 @@ def load_imagebind(
 
 
 def _model(weights: Path, heads: int) -> CLIP:
-    released = read_state_dict(weights)
+    released = without_prefix(read_state_dict(weights), REQUIRED, weights)
     try:
         state = to_open_clip(released)
-        model = CLIP(**open_clip_config(state, heads))
+        config = open_clip_config(state, heads)
+        with torch.device("meta"):  # no memory before it is known that the weights are there
+            sketch = CLIP(**config)
     except KeyError as error:
         raise _foreign(weights, f"it has nothing for {error.args[0]}") from None
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError, ZeroDivisionError):
         raise _foreign(weights, "its shapes are others") from None
-    own = set(model.state_dict())
-    missing, unexpected = sorted(own - set(state)), sorted(set(state) - own)
+    own = sketch.state_dict()
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
         raise _foreign(weights, describe_mismatch(missing, unexpected))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError:
-        raise _foreign(weights, "its shapes are others") from None
+    if any(state[name].shape != tensor.shape for name, tensor in own.items()):
+        raise _foreign(weights, "its shapes are others")
+    check_numbers(state, sketch, weights)
+    model = CLIP(**config)
+    model.load_state_dict(state)
     return model
 
 

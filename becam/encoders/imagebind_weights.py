@@ -55,6 +55,9 @@ _SINGLE: dict[str, tuple[str, _Change]] = {
     "heads.text.proj.1.weight": ("text_projection", _transposed),
     "postprocessors.text.1.log_logit_scale": ("logit_scale", _same),
 }
+REQUIRED = frozenset(f"modality_{name}" for name in _SINGLE)
+"""Names that every released state dict has."""
+
 _TOWERS = re.compile(r"modality_(\w+\.(?:vision|text)\..+)")
 _BLOCK = re.compile(r"trunks\.(vision|text)\.blocks\.(\d+)\.(.+)\.([^.]+)")
 _PARTS = {

@@ -19,7 +19,7 @@ from becam.encoders.fast.attention import (
 from becam.encoders.fast.stems import openclip_patch_stem, timm_patch_stem
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord
-from becam.encoders.timm_layers import resolve_timm_layer, timm_layer_at
+from becam.encoders.timm_layers import choose_timm_layer, timm_layer
 from becam.errors import BecamError
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -36,6 +36,8 @@ class OpenClipEncoder(Encoder):
         preprocessing: as open_clip writes it (``preprocess_cfg``).
         record: spec, weights and their hash.
     """
+
+    _default: TargetLayer | None = None
 
     def __init__(
         self,
@@ -88,7 +90,9 @@ class OpenClipEncoder(Encoder):
                 )
             return self.layer_at(f"transformer.resblocks.{max(blocks - 2, 0)}")
         if isinstance(self.vision, TimmModel):
-            return resolve_timm_layer(self.vision.trunk, self.record, _TRUNK)
+            if self._default is None:
+                self._default = choose_timm_layer(self, self.vision.trunk, _TRUNK)
+            return self._default
         raise BecamError(
             f"No target layer is known for {type(self.vision).__name__} of "
             f"{self.record.describe()}; name one with --target-layer."
@@ -113,7 +117,7 @@ class OpenClipEncoder(Encoder):
     def layer_at(self, path: str) -> TargetLayer:
         """See ``Encoder.layer_at``."""
         if isinstance(self.vision, TimmModel) and path.startswith(_TRUNK):
-            return timm_layer_at(self.vision.trunk, path.removeprefix(_TRUNK), _TRUNK)
+            return timm_layer(self, self.vision.trunk, path.removeprefix(_TRUNK), _TRUNK)
         if isinstance(self.vision, VisionTransformer) and path != "conv1":
             return _tokens(self.vision, path)
         return super().layer_at(path)

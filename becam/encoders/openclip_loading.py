@@ -7,20 +7,39 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import open_clip
+import torch
+from huggingface_hub import constants as hub
+from open_clip.convert import convert_state_dict
+from open_clip.model import (
+    convert_to_custom_text_state_dict,
+    resize_pos_embed,
+    resize_text_pos_embed,
+)
+from torch import Tensor
 
+from becam.encoders.envelopes import without_common_prefix, without_prefix
 from becam.encoders.openclip import OpenClipEncoder, Tokenizer
+from becam.encoders.openclip_config import check_stored_config, read_config
 from becam.encoders.quickgelu import warn_on_mismatch
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.weights import describe_mismatch, first_line, read_state_dict
+from becam.encoders.weights import (
+    check_numbers,
+    describe_mismatch,
+    first_line,
+    printable,
+    read_state_dict,
+)
 from becam.errors import BecamError
-from becam.files import sha256
+from becam.files import check_file, sha256
 
+_POSITION_IDS = "text.transformer.embeddings.position_ids"
+_SLACK = 1 << 26
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
@@ -39,38 +58,45 @@ def load_open_clip(
     if spec.options:
         raise BecamError(f"open_clip encoders take no options, but {spec} has some.")
     name = spec.name
+    stored = config is not None
     if name.endswith(".json") or config is not None:
-        config = config or _read_config(Path(name))
+        if config is None:
+            config = read_config(Path(name))
+        else:
+            check_stored_config(config, f"The stored config of {printable(str(spec))}")
         name = _register(Path(name).stem, config.get("model_cfg", config))
     elif name not in open_clip.list_models():
         raise BecamError(
-            f"open_clip has no model {name!r}; `python -c 'import open_clip; "
+            f"open_clip has no model {printable(name)!r}; `python -c 'import open_clip; "
             "print(open_clip.list_models())'` lists them."
         )
     if weights is None and spec.tag is None:
         tags = open_clip.list_pretrained_tags_by_model(name)
         known = f"one of {', '.join(tags[:5])}" if tags else "none known"
         raise BecamError(f"{spec} names no weights; append a tag ({known}) or pass --weights FILE.")
+    if weights:
+        check_file(weights, what="weights file")
     record = EncoderRecord(
         str(spec),
         str(weights.resolve()) if weights else None,
-        sha256(weights) if weights and weights.is_file() else None,
+        sha256(weights) if weights else None,
         config,
     )
     if weights:
         preprocessing = (config or {}).get("preprocess_cfg") or _released(name, spec.tag)
-        model = _from_file(name, weights, preprocessing)
+        model = _from_file(name, weights, preprocessing, sketched=config is not None)
     else:
         model = _from_hub(name, spec)
     warn_on_mismatch(model, spec, name, weights)
     return OpenClipEncoder(
-        model, _tokenizer(name), open_clip.get_model_preprocess_cfg(model), record
+        model, _tokenizer(name, offline=stored), open_clip.get_model_preprocess_cfg(model), record
     )
 
 
-def _from_file(name: str, weights: Path, preprocessing: dict[str, Any]) -> Any:
-    # The pickle check runs before open_clip reads the file again.
+def _from_file(name: str, weights: Path, preprocessing: dict[str, Any], sketched: bool) -> Any:
     state = read_state_dict(weights)
+    if sketched:
+        _check_size(name, state, weights)
     try:
         with _quiet():
             model = open_clip.create_model(
@@ -85,17 +111,61 @@ def _from_file(name: str, weights: Path, preprocessing: dict[str, Any]) -> Any:
             f"open_clip cannot build {name} ({first_line(error)}); choose another model or install "
             "what it asks for."
         ) from None
+    own = model.state_dict().keys()
+    reason = ""
+    for named in (without_prefix(state, own, weights), without_common_prefix(state, own)):
+        try:
+            with _quiet():
+                fitted = _fitted(model, named)
+                if fitted.keys() == own:
+                    check_numbers(fitted, model, weights)
+                model.load_state_dict(fitted)
+            return model
+        except BecamError:
+            raise
+        except Exception:  # as many kinds as there are wrong shapes
+            reason = reason or describe_mismatch(
+                sorted(own - named.keys()), sorted(named.keys() - own)
+            )
+    raise BecamError(
+        f"{weights} does not fit open_clip's {name} ({reason or 'other shapes'}); check "
+        "the model name and the file."
+    )
+
+
+def _fitted(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict as open_clip changes it for a model: older names, other sizes of pictures."""
+    state = convert_state_dict(model, dict(state))
+    if "positional_embedding" in state and not hasattr(model, "positional_embedding"):
+        state = convert_to_custom_text_state_dict(state)
+    for name in ("logit_scale", "logit_bias"):
+        own = getattr(model, name, None)
+        if own is not None and name in state:
+            state[name] = state[name].reshape(own.shape)
+    if getattr(model, "logit_bias", None) is not None and "logit_bias" not in state:
+        state["logit_bias"] = torch.zeros_like(state["logit_scale"])
+    if not hasattr(model, _POSITION_IDS):
+        state.pop(_POSITION_IDS, None)
+    resize_pos_embed(state, model)
+    resize_text_pos_embed(state, model)
+    return state
+
+
+def _check_size(name: str, state: Mapping[str, Tensor], weights: Path) -> None:
+    """Raise where a config describes a model far larger than the weights for it."""
     try:
-        with _quiet():
-            open_clip.factory.load_checkpoint(model, str(weights), weights_only=True)
-    except Exception:
-        own = set(model.state_dict())
-        reason = describe_mismatch(sorted(own - set(state)), sorted(set(state) - own))
+        with _quiet(), torch.device("meta"):
+            sketch = open_clip.create_model(
+                name, pretrained=None, load_weights=False, pretrained_hf=False, device="meta"
+            )
+    except Exception:  # it cannot be sketched; building it tells why, if it cannot be built either
+        return
+    size = sum(parameter.numel() for parameter in sketch.parameters())
+    if size > 4 * sum(tensor.numel() for tensor in state.values()) + _SLACK:
         raise BecamError(
-            f"{weights} does not fit open_clip's {name} ({reason or 'other shapes'}); check "
-            "the model name and the file."
-        ) from None
-    return model
+            f"The config describes a model of {size:,} numbers, far more than {weights} holds; "
+            "check both."
+        )
 
 
 def _from_hub(name: str, spec: EncoderSpec) -> Any:
@@ -124,28 +194,13 @@ def _released(name: str, tag: str | None) -> dict[str, Any]:
     return known[0] if known and all(each == known[0] for each in known) else {}
 
 
-def _tokenizer(name: str) -> Tokenizer | None:
+def _tokenizer(name: str, *, offline: bool) -> Tokenizer | None:
     try:
-        with _quiet():
+        with _quiet(), _without_hub() if offline else nullcontext():
             tokenizer: Tokenizer = open_clip.get_tokenizer(name)
             return tokenizer
     except Exception:
         return None
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BecamError(f"There is no model config at {path}; check the path.") from None
-    except (OSError, ValueError) as error:
-        raise BecamError(f"{path} is not a model config in JSON ({error}).") from None
-    model = config.get("model_cfg", config) if isinstance(config, dict) else None
-    if not isinstance(model, dict) or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(model):
-        raise BecamError(
-            f"{path} is not an open_clip model config: it needs embed_dim, vision_cfg and text_cfg."
-        )
-    return dict(config)
 
 
 def _register(stem: str, config: dict[str, Any]) -> str:
@@ -158,6 +213,17 @@ def _register(stem: str, config: dict[str, Any]) -> str:
             path.write_text(text, encoding="utf-8")
             open_clip.add_model_config(path)
     return name
+
+
+@contextmanager
+def _without_hub() -> Iterator[None]:
+    """Let tokenizers come from the hub's local copies alone."""
+    before = hub.HF_HUB_OFFLINE
+    hub.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = before
 
 
 @contextmanager

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from becam.errors import BecamError
+from becam.errors import BecamError, BecamWarning
 
 if TYPE_CHECKING:
     from becam.encoders.base import Encoder, TargetLayer
 
 
-@torch.inference_mode()
 def check_target_layer(encoder: Encoder, layer: TargetLayer, way_out: str) -> None:
     """Refuse a layer that says nothing of where something is in the picture.
 
@@ -26,31 +26,66 @@ def check_target_layer(encoder: Encoder, layer: TargetLayer, way_out: str) -> No
         BecamError: the module takes no part in encoding a picture, gives no grid of more than one
             cell, or what it gives for the patches never reaches the feature.
     """
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randn(1, 3, *encoder.preprocessing.size, generator=generator)
+    reason = refusal(encoder, layer)
+    if reason is not None:
+        raise BecamError(f"{reason}; {way_out}.")
+
+
+def warn_unless_explained(encoder: Encoder) -> None:
+    """Warn, before features are made, where no picture can be explained without more being said.
+
+    Args:
+        encoder: about to make features.
+
+    Warns:
+        BecamWarning: it has no default target layer, or one that cannot work.
+    """
+    try:
+        layer = encoder.default_target_layer()
+        check_target_layer(encoder, layer, "choose another --target-layer")
+    except BecamError as error:
+        warnings.warn(
+            f"Features can be made, but explaining pictures will need a --target-layer that works, "
+            f"or another encoder: {error}",
+            BecamWarning,
+            stacklevel=2,
+        )
+
+
+@torch.inference_mode()
+def refusal(encoder: Encoder, layer: TargetLayer) -> str | None:
+    """Why a layer cannot be a target layer, as the beginning of a sentence; None: it can."""
+    pixels = probe(encoder)
     module = encoder.vision.get_submodule(layer.path)
     listener = _Listener(layer)
     feature = listener.encode(encoder, module, pixels)
     if listener.output is None:
-        raise BecamError(
-            f"The module {layer.path} takes no part in encoding a picture, or gives no tensor; "
-            f"{way_out}."
-        )
-    if listener.output.ndim < 3 or layer.to_channels(listener.output).shape[2:] == (1, 1):
-        raise BecamError(
-            f"The output of {layer.path} is no grid, since it comes after pooling; {way_out}."
-        )
-    if len(layer.to_channels(listener.output)) != 1:
-        raise BecamError(
-            f"The output of {layer.path} has shape {tuple(listener.output.shape)} for one picture, "
-            f"so it cuts the picture into parts; {way_out}."
+        return f"The module {layer.path} takes no part in encoding a picture, or gives no tensor"
+    shape = tuple(listener.output.shape)
+    if not layer.fits(shape):
+        if len(shape) < 3:
+            return f"The output of {layer.path} is no grid, since it comes after pooling"
+        return f"The output of {layer.path} has shape {shape}, which is not {layer.describe()}"
+    channels = layer.to_channels(listener.output)
+    if channels.shape[2:] == (1, 1):
+        return f"The output of {layer.path} is no grid, since it comes after pooling"
+    if len(channels) != 1:
+        return (
+            f"The output of {layer.path} has shape {shape} for one picture, so it cuts the picture "
+            "into parts"
         )
     listener.disturbs = True
     if torch.equal(listener.encode(encoder, module, pixels), feature):
         reaches = "only the [CLS] token" if layer.prefix_tokens else "nothing"
-        raise BecamError(
-            f"Of {layer.path} {reaches} reaches the output, so its patches say nothing; {way_out}."
-        )
+        return f"Of {layer.path} {reaches} reaches the output, so its patches say nothing"
+    return None
+
+
+def probe(encoder: Encoder) -> Tensor:
+    """One picture of noise, always the same, as the encoder takes it."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randn(1, 3, *encoder.preprocessing.size, generator=generator)
+    return pixels.to(encoder.device)
 
 
 class _Listener:
@@ -70,7 +105,7 @@ class _Listener:
         """A feature, with this listening at ``module``."""
         handle = module.register_forward_hook(self._hear)
         try:
-            return encoder.encode_image(pixels.to(encoder.device))
+            return encoder.encode_image(pixels)
         finally:
             handle.remove()
 

@@ -9,13 +9,78 @@ from timm.models.convnext import ConvNeXt, ConvNeXtBlock
 from timm.models.resnetv2 import ResNetV2
 from torch import nn
 
-from becam.encoders.base import TargetLayer
+from becam.encoders.base import Encoder, TargetLayer
+from becam.encoders.reach import refusal
 from becam.encoders.spec import EncoderRecord
+from becam.encoders.timm_grids import gridded, output_shape
 from becam.errors import BecamError
 
 
+def choose_timm_layer(encoder: Encoder, trunk: Any, prefix: str = "") -> TargetLayer:
+    """The default target layer of an encoder with a timm trunk, tried out.
+
+    Args:
+        encoder: that has the trunk.
+        trunk: the model.
+        prefix: see :func:`resolve_timm_layer`.
+
+    Raises:
+        BecamError: no module gives a grid whose patches reach the feature.
+    """
+    try:
+        layers = [resolve_timm_layer(trunk, encoder.record, prefix)]
+    except BecamError:
+        layers = []
+    if layers and refusal(encoder, layers[0]) is None:
+        return layers[0]
+    for layer in gridded(encoder, trunk, prefix).layers:
+        if refusal(encoder, layer) is None:
+            return layer
+    raise _unknown(trunk, encoder.record)
+
+
+def timm_layer(encoder: Encoder, trunk: Any, path: str, prefix: str = "") -> TargetLayer:
+    """What a module inside an encoder's timm trunk would be as a target layer.
+
+    Where the architecture alone tells wrongly or not at all, the module's output does.
+
+    Args:
+        encoder: that has the trunk.
+        trunk: the model.
+        path: inside the trunk.
+        prefix: see :func:`resolve_timm_layer`.
+    """
+    layer = timm_layer_at(trunk, path, prefix)
+    if _tells(encoder, trunk, prefix):
+        return layer
+    shape = output_shape(encoder, layer.path)
+    known = gridded(encoder, trunk, prefix)
+    found = known.at(layer.path, shape, getattr(trunk, "num_prefix_tokens", 0))
+    if found is None and known.grids and len(shape) > 2:
+        raise BecamError(
+            f"The output of {layer.path} has shape {shape}, which is no grid that is known; choose "
+            "another --target-layer."
+        )
+    return found or layer
+
+
+def _tells(encoder: Encoder, trunk: Any, prefix: str) -> bool:
+    """Whether the architecture alone tells the layouts: it did so of the default layer."""
+    try:
+        return encoder.default_target_layer() == resolve_timm_layer(trunk, encoder.record, prefix)
+    except BecamError:
+        return False
+
+
+def _unknown(trunk: Any, record: EncoderRecord) -> BecamError:
+    return BecamError(
+        f"No target layer is known for {type(trunk).__name__} of {record.describe()}; name one "
+        "with --target-layer."
+    )
+
+
 def resolve_timm_layer(trunk: Any, record: EncoderRecord, prefix: str = "") -> TargetLayer:
-    """The default target layer of a timm trunk.
+    """The default target layer of a timm trunk by its architecture alone.
 
     Args:
         trunk: the model.
@@ -27,10 +92,7 @@ def resolve_timm_layer(trunk: Any, record: EncoderRecord, prefix: str = "") -> T
     """
     path = _default_path(trunk)
     if path is None:
-        raise BecamError(
-            f"No target layer is known for {type(trunk).__name__} of {record.describe()}; name one "
-            "with --target-layer."
-        )
+        raise _unknown(trunk, record)
     return timm_layer_at(trunk, path, prefix)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,24 @@ from becam.encoders.fast.attention import timm_first_token_block
 from becam.encoders.fast.stems import timm_patch_stem
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.timm_layers import resolve_timm_layer, timm_layer_at
-from becam.encoders.weights import describe_mismatch, first_line, read_state_dict
+from becam.encoders.timm_layers import choose_timm_layer, timm_layer
+from becam.encoders.timm_options import (
+    PREPROCESSING_OPTIONS,
+    check_options,
+    parse_value,
+    refused_options,
+)
+from becam.encoders.timm_weights import load_weights, release_of
+from becam.encoders.weights import first_line, printable, read_state_dict
 from becam.errors import BecamError
 from becam.files import sha256
-
-_PREPROCESSING_OPTIONS = ("mean", "std", "size", "crop_pct", "interpolation")
 
 
 class TimmEncoder(Encoder):
     """A timm trunk without its classifier; the feature is what the classifier would see."""
 
     has_text = False
+    _default: TargetLayer | None = None
 
     def __init__(
         self, model: nn.Module, preprocessing: Preprocessing, record: EncoderRecord
@@ -45,8 +53,14 @@ class TimmEncoder(Encoder):
         return features
 
     def default_target_layer(self) -> TargetLayer:
-        """The last feature map before pooling, or the second-to-last transformer block."""
-        return resolve_timm_layer(self.vision, self.record)
+        """The last feature map before pooling, or the second-to-last transformer block.
+
+        In other architectures, the deepest features that timm can lay out on a grid and that reach
+        the output.
+        """
+        if self._default is None:
+            self._default = choose_timm_layer(self, self.vision)
+        return self._default
 
     def patch_stem(self) -> PatchStem | None:
         """See ``Encoder.patch_stem``."""
@@ -58,7 +72,7 @@ class TimmEncoder(Encoder):
 
     def layer_at(self, path: str) -> TargetLayer:
         """See ``Encoder.layer_at``."""
-        return timm_layer_at(self.vision, path)
+        return timm_layer(self, self.vision, path)
 
 
 def load_timm(
@@ -67,43 +81,45 @@ def load_timm(
     """Build ``timm:NAME[,KEY=VALUE...]``.
 
     Options ``mean``, ``std``, ``size``, ``crop_pct`` and ``interpolation`` override the
-    preprocessing; every other one is an argument of the model (``pad_type=same``). With ``size``, a
-    transformer's positions are interpolated to the new grid.
+    preprocessing; every other one is an argument of the model (``pad_type=same``). With ``size`` or
+    ``img_size``, a transformer's positions are interpolated to the new grid.
 
     Raises:
         BecamError: unknown name or option, hub out of reach, weights that do not fit.
     """
     name = f"{spec.name}.{spec.tag}" if spec.tag else spec.name
     if not timm.is_model(spec.name):
-        close = ", ".join(timm.list_models(f"*{spec.name[:8]}*")[:5])
+        close = ", ".join(timm.list_models(f"*{escape(spec.name[:8])}*")[:5])
         raise BecamError(
-            f"timm has no model {spec.name!r}{f'; did you mean {close}?' if close else '.'}"
+            f"timm has no model {printable(spec.name)!r}"
+            f"{f'; did you mean {close}?' if close else '.'}"
         )
-    arguments = {
-        key: _value(text) for key, text in spec.options.items() if key not in _PREPROCESSING_OPTIONS
-    }
+    options = {key: parse_value(text) for key, text in spec.options.items()}
+    check_options(options, spec)
+    arguments = {k: v for k, v in options.items() if k not in PREPROCESSING_OPTIONS}
+    state = read_state_dict(weights) if weights is not None else None
     record = EncoderRecord(
         str(spec),
         str(weights.resolve()) if weights else None,
-        sha256(weights) if weights and weights.is_file() else None,
+        sha256(weights) if weights else None,
     )
+    stored = sum(tensor.numel() for tensor in state.values()) if state is not None else None
+    release = release_of(name, arguments, spec, stored)
     try:
         model = timm.create_model(name, pretrained=weights is None, num_classes=0, **arguments)
     except Exception as error:
         if isinstance(error, TypeError) or weights is not None:
-            raise BecamError(
-                f"timm's {spec.name} refuses the options of {spec}: {first_line(error)}."
-            ) from None
+            raise refused_options(spec, error) from None
         raise BecamError(
             f"The weights of {spec} could not be fetched from their hub "
             f"({type(error).__name__}); download them on a machine that can, and pass "
             "--weights FILE."
         ) from None
-    if weights is not None:
-        _load_weights(model, weights, spec)
+    if weights is not None and state is not None:
+        load_weights(model, state, release, weights, spec)
     try:
-        preprocessing = _preprocessing(model, spec)
-        if "size" in spec.options and hasattr(model, "set_input_size"):
+        preprocessing = _preprocessing(model, options)
+        if "size" in options and hasattr(model, "set_input_size"):
             model.set_input_size(preprocessing.size)
         return TimmEncoder(model, preprocessing, record)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
@@ -113,32 +129,8 @@ def load_timm(
         ) from None
 
 
-def _load_weights(model: Any, weights: Path, spec: EncoderSpec) -> None:
-    state = read_state_dict(weights)
-    classifier = model.pretrained_cfg.get("classifier") or ()
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    trunk = {k: v for k, v in state.items() if not k.startswith(tuple(f"{h}." for h in heads))}
-    own = set(model.state_dict())
-    missing = [k for k in sorted(own - set(trunk)) if not k.endswith("num_batches_tracked")]
-    unexpected = sorted(set(trunk) - own)
-    if missing or unexpected:
-        raise BecamError(
-            f"{weights} does not fit timm's {spec.name} "
-            f"({describe_mismatch(missing, unexpected)}); check the model name and the file."
-        )
-    try:
-        model.load_state_dict(trunk, strict=False)
-    except RuntimeError:
-        raise BecamError(
-            f"{weights} has other shapes than timm's {spec.name}; check the model name and options."
-        ) from None
-
-
-def _preprocessing(model: Any, spec: EncoderSpec) -> Preprocessing:
+def _preprocessing(model: Any, options: Mapping[str, Any]) -> Preprocessing:
     data = resolve_model_data_config(model)
-    options = {
-        key: _value(spec.options[key]) for key in _PREPROCESSING_OPTIONS if key in spec.options
-    }
     own_size = getattr(getattr(model, "patch_embed", None), "img_size", None)
     size = options.get("size", own_size or data["input_size"][1:])
     modes = {"center": "shortest", "squash": "squash", "border": "longest"}
@@ -157,15 +149,3 @@ def _preprocessing(model: Any, spec: EncoderSpec) -> Preprocessing:
 def _triple(value: Any) -> tuple[float, float, float]:
     first, second, third = (value,) * 3 if isinstance(value, (int, float)) else value
     return float(first), float(second), float(third)
-
-
-def _value(text: str) -> Any:
-    """A number, a boolean, or the text itself."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

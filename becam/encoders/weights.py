@@ -1,56 +1,103 @@
-"""Reading weights files: safetensors or ``torch.load(weights_only=True)``, and nothing else."""
+"""A model's weights out of a file of the user's, and whether they can be the model's."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from becam.encoders.envelopes import unwrapped
+from becam.encoders.weights_files import read_weights_file
 from becam.errors import BecamError
+
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\x20-\x7e\xa0-\uffff]")
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name, unwrapped from the usual envelopes (``state_dict``, ``module.``).
+    """Tensors by name, out of the usual envelopes (``state_dict``, ``model``, ``module.``).
 
     Raises:
         BecamError: missing, truncated, foreign, or a pickle that would run code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BecamError(f"There is no weights file at {path}; check --weights.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+    state = unwrapped(read_weights_file(path), path)
+    for name, tensor in state.items():
+        _check_stored(name, tensor, path)
+    return state
 
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BecamError(
-            f"{path} cannot be read as weights ({first_line(error)}); give a .safetensors file or "
-            "a state dict saved by torch.save, downloaded whole."
-        ) from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        raise BecamError(f"{path} holds no state dict of tensors; give the model's weights file.")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+
+def check_numbers(state: Mapping[str, Tensor], model: nn.Module, path: Path) -> None:
+    """Raise where the model computes with numbers that a file does not hold.
+
+    Args:
+        state: the weights as they are about to be loaded, with the model's names.
+        model: that they are for.
+        path: of the file, for sentences.
+
+    Raises:
+        BecamError: whole numbers in place of a model's weights, NaN or infinity.
+    """
+    for name, own in model.state_dict().items():
+        if name not in state or not own.is_floating_point():
+            continue
+        tensor = state[name]
+        if not tensor.is_floating_point():
+            raise BecamError(
+                f"{path} holds {name} as {str(tensor.dtype).removeprefix('torch.')}, so its "
+                "weights are quantised; give a file with weights in floating point."
+            )
+        if not _finite(tensor):
+            raise BecamError(
+                f"{path} holds values that are not finite in {name}; give a file from before the "
+                "training went wrong, or fetch it again."
+            )
 
 
 def describe_mismatch(missing: list[str], unexpected: list[str]) -> str:
     """For sentences: the first names that do not fit."""
     parts = []
     if missing:
-        parts.append(f"{len(missing)} missing, such as {missing[0]}")
+        parts.append(f"{len(missing)} missing, such as {printable(missing[0])}")
     if unexpected:
-        parts.append(f"{len(unexpected)} unknown, such as {unexpected[0]}")
+        parts.append(f"{len(unexpected)} unknown, such as {printable(unexpected[0])}")
     return "; ".join(parts)
 
 
 def first_line(error: Exception) -> str:
     """For sentences: what an error says, without the rest of it."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:200]
+    lines = [printable(line) for line in str(error).strip().splitlines()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
+
+
+def printable(text: str) -> str:
+    """A text of others for sentences: short, and without what would move a terminal."""
+    return re.sub(_CONTROL, "", text)[:200]
+
+
+def _check_stored(name: str, tensor: Tensor, path: Path) -> None:
+    """Raise unless a tensor is a dense one of which every number is in the file."""
+    dense = (
+        tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    )
+    if not dense or tensor.is_complex():
+        raise BecamError(
+            f"{path} holds {printable(name)} in a form that is no plain tensor; save the weights "
+            "as a .safetensors file."
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise BecamError(
+            f"{path} declares {tensor.numel():,} numbers for {printable(name)} and stores fewer; "
+            "save the weights as a .safetensors file."
+        )
+
+
+def _finite(tensor: Tensor) -> bool:
+    if tensor.numel() == 0:
+        return True
+    if tensor.element_size() == 1:  # 8-bit floats know no minimum
+        tensor = tensor.float()
+    least, most = torch.aminmax(tensor.detach())
+    return bool(least.isfinite() and most.isfinite())

@@ -1,12 +1,11 @@
-"""Work that takes its turn: one piece at a time, a bounded queue, a fair order."""
+"""Work that takes its turn: one thread, a bounded queue, a fair order."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from becam.errors import BecamError
@@ -21,11 +20,8 @@ Event = tuple[str, dict[str, Any]]
 """A name, and plain values."""
 
 _RETRY_SECONDS = 5
-_PATIENCE = 0.5
+_PATIENCE = 3.0
 """Seconds that closing waits for a step to notice."""
-
-Task = Callable[["Ticket"], Generator[None, None, None]]
-"""Does the work; others may take a turn where it yields, and where it lets its ticket rest."""
 
 
 class Cancelled(BaseException):
@@ -35,24 +31,14 @@ class Cancelled(BaseException):
 class Ticket:
     """A piece of work in the queue; it belongs to the event loop that it was made in.
 
-    The work has a thread of its own, so that it can rest wherever it is, and runs in its turns
-    alone.
-
     Args:
         owner: whoever asked for it.
-        task: see :data:`Task`.
-
-    Attributes:
-        begun: whether it has had its first turn.
+        task: does the work, and yields where others may take a turn.
     """
 
-    def __init__(self, owner: str, task: Task) -> None:
+    def __init__(self, owner: str, task: Callable[[Ticket], Iterator[None]]) -> None:
         self.owner = owner
-        self.begun = False
-        self._task = task
-        self._turn = threading.Semaphore(0)
-        self._rested = threading.Semaphore(0)
-        self._done = False
+        self._steps = task(self)
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._cancelled = threading.Event()
@@ -84,34 +70,13 @@ class Ticket:
             raise Cancelled
         self._put((name, values))
 
-    def rest(self) -> None:
-        """Let others take a turn, and go on in the next; for the task.
-
-        Raises:
-            Cancelled: nobody waits any more.
-        """
-        self._rested.release()
-        self._turn.acquire()
-        if self._cancelled.is_set():
-            raise Cancelled
-
     def step(self) -> bool:
         """Do the work up to where others may take a turn; whether there is more."""
-        if self.begun:
-            self._turn.release()
-        else:
-            self.begun = True
-            threading.Thread(target=self._run, name="becam-question", daemon=True).start()
-        self._rested.acquire()
-        return not self._done
-
-    def _run(self) -> None:
         try:
             if not self._cancelled.is_set():
-                with closing(self._task(self)) as steps:
-                    for _ in steps:
-                        self.rest()
-        except Cancelled:
+                next(self._steps)
+                return True
+        except (StopIteration, Cancelled):
             pass
         except BecamError as error:
             self._put(("failed", {"sentence": str(error)}))
@@ -119,10 +84,8 @@ class Ticket:
             self._put(("failed", {"sentence": "The machine ran out of memory; choose less."}))
         except Exception as error:
             self._put(("failed", {"sentence": own_fault(error)}))
-        finally:
-            self._done = True
-            self.end()
-            self._rested.release()
+        self.end()
+        return False
 
     def end(self) -> None:
         """Nothing follows."""
@@ -130,7 +93,7 @@ class Ticket:
 
     def place(self, ahead: int) -> None:
         """Tell how many others come first, when that has changed."""
-        if ahead != self._ahead and not self.begun:
+        if ahead != self._ahead:
             self._ahead = ahead
             self._put(("waiting", {"ahead": ahead}))
 
@@ -139,7 +102,7 @@ class Ticket:
         self._cancelled.set()
 
     def _put(self, event: Event | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed, so nobody listens
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
 
@@ -161,12 +124,12 @@ class Work:
         self._thread = threading.Thread(target=self._run, name="becam-encoder", daemon=True)
         self._thread.start()
 
-    def submit(self, owner: str, task: Task) -> Ticket:
+    def submit(self, owner: str, task: Callable[[Ticket], Iterator[None]]) -> Ticket:
         """Put a task in the queue.
 
         Args:
             owner: whoever asks, for the order.
-            task: see :data:`Task`.
+            task: see :class:`Ticket`.
 
         Raises:
             Refusal: the queue is full, or the owner has too much in it.
@@ -193,11 +156,11 @@ class Work:
             return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Take a ticket out of the queue, or end its work at the next batch or turn."""
+        """Take a ticket out of the queue, or end its work at the next batch."""
         ticket.cancel()
         with self._changed:
             queue = self._turns.get(ticket.owner)
-            if queue is not None and ticket in queue and not ticket.begun:
+            if queue is not None and ticket in queue:
                 queue.remove(ticket)
                 if not queue:
                     del self._turns[ticket.owner]

@@ -1,0 +1,179 @@
+"""What lies in a weights file: safetensors or what ``torch.save`` writes, and nothing else.
+
+The kind of a file is read from its first bytes. Everything that is no weights file is told from
+one that is damaged, since the way out differs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from becam.errors import BecamError
+from becam.files import open_file
+from becam.records import read_record
+
+_HEAD = 512
+_ZIP = b"PK\x03\x04"
+_ITSELF = "give the weights file itself"
+_TEXTS = (
+    (b"version https://git-lfs", "a pointer of git-lfs in place of the file", "run git lfs pull"),
+    (b"<!doctype html", "a web page", "download the file itself"),
+    (b"<html", "a web page", "download the file itself"),
+)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # encrypted, or a kind of compression that is not known
+    OverflowError,
+)
+_GLOBAL = re.compile(r"GLOBAL ([\w.]{1,100})")
+_NAME = re.compile(r"[\w.]{1,100}")
+_NAMED = 3
+
+
+def read_weights_file(path: Path) -> Any:
+    """What a file holds: of safetensors tensors by name, of ``torch.save`` any plain values.
+
+    Raises:
+        BecamError: missing, not a regular file, empty, damaged, no weights file, or one that holds
+            more than tensors and plain values.
+    """
+    with open_file(path, what="weights file") as stream:
+        head = stream.read(_HEAD)
+        _check_kind(path, head)
+        stream.seek(0)
+        if head.startswith(_ZIP):
+            _check_archive(path, stream)
+            stream.seek(0)
+            return _unpickled(path, stream)
+        if head[8:9] == b"{" or path.suffix == ".safetensors":
+            return _safetensors(path)
+        if not head.startswith(b"\x80"):
+            raise _unreadable(path, "neither safetensors nor saved by torch.save", _ITSELF)
+        return _unpickled(path, stream)
+
+
+def _check_kind(path: Path, head: bytes) -> None:
+    if not head:
+        raise _unreadable(path, "empty", "get it again, whole")
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for sign, reason, remedy in _TEXTS:
+        if start.startswith(sign):
+            raise _unreadable(path, reason, remedy)
+    if start.startswith(b"{"):
+        raise _of_json(path)
+    try:
+        text = head[:-4].decode("utf-8") if len(head) == _HEAD else head.decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    if all(letter.isprintable() or letter.isspace() for letter in text):
+        raise _unreadable(path, "a text", _ITSELF)
+
+
+def _of_json(path: Path) -> BecamError:
+    try:
+        index = read_record(path, dict[str, Any], remedy=_ITSELF)
+    except BecamError:
+        index = {}
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict):
+        return _unreadable(path, "JSON", _ITSELF)
+    parts = len({str(name) for name in shards.values()})
+    return _unreadable(
+        path,
+        f"the index of weights in {parts} parts",
+        "merge the parts into one .safetensors file and give that",
+    )
+
+
+def _check_archive(path: Path, stream: BinaryIO) -> None:
+    """Raise unless it is a ZIP archive as ``torch.save`` writes it, whole.
+
+    torch.save stores its entries as they are, so an archive that would grow when read is none.
+    """
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            names = [entry.filename for entry in entries]
+            stored = [
+                entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
+                for entry in entries
+            ]
+            grows = sum(entry.file_size for entry in entries) > os.fstat(stream.fileno()).st_size
+            if all(stored) and not grows and archive.testzip() is not None:
+                raise _damaged(path)
+    except _ZIP_ERRORS:
+        raise _damaged(path) from None
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise _unreadable(
+            path,
+            "a TorchScript archive, which holds a program",
+            "load it where it was made and save its state_dict() as a .safetensors file",
+        )
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise _unreadable(path, "a ZIP archive that torch.save did not write", _ITSELF)
+    if not all(stored) or grows:
+        raise _unreadable(
+            path, "compressed, as torch.save never writes", "save it as a .safetensors file"
+        )
+
+
+def _unpickled(path: Path, stream: BinaryIO) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what PyTorch may not support
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises many kinds, whose texts advise what is not safe
+        objects = _foreign_objects(stream, str(error))
+    if objects:
+        raise BecamError(
+            f"{path} cannot be read as weights, since it holds {', '.join(objects)} beside "
+            "tensors, which could run code; save the model's state dict alone, as a .safetensors "
+            "file."
+        )
+    raise _damaged(path)
+
+
+def _foreign_objects(stream: BinaryIO, message: str) -> Sequence[str]:
+    """The classes and functions that a pickle asks for and that are neither tensors nor plain."""
+    found = _GLOBAL.findall(message)
+    try:
+        stream.seek(0)
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(stream)
+        found += sorted(name for name in names if _NAME.fullmatch(name))
+    except Exception:  # the old format, or damaged
+        pass
+    if not found and "Unsupported" in message:
+        found = ["objects"]
+    return list(dict.fromkeys(found))[:_NAMED]
+
+
+def _safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except Exception:
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> BecamError:
+    return _unreadable(path, "damaged or incomplete", "get it again, whole")
+
+
+def _unreadable(path: Path, reason: str, remedy: str) -> BecamError:
+    return BecamError(f"{path} cannot be read as weights, since it is {reason}; {remedy}.")
