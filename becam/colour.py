@@ -29,7 +29,7 @@ def to_srgb(image: Image.Image, rgb: Image.Image) -> Image.Image:
 
     Args:
         image: the picture as stored, with its profile in ``info``.
-        rgb: the same as 8-bit RGB, the profile ignored.
+        rgb: the same as 8-bit RGB, the profile ignored; it may be changed.
 
     Returns:
         sRGB; ``rgb`` itself where there is no profile, or it is damaged, foreign to the picture's
@@ -51,7 +51,8 @@ def to_srgb(image: Image.Image, rgb: Image.Image) -> Image.Image:
             return rgb
         source = rgb.getchannel(0)
     else:
-        source = rgb
+        ImageCms.applyTransform(rgb, transform, inPlace=True)
+        return rgb
     return ImageCms.applyTransform(source, transform) or rgb
 
 

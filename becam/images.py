@@ -48,6 +48,10 @@ class UnreadablePicture(BecamError):
     """A picture that cannot be read: it costs its own item and no other."""
 
 
+class TooManyPixels(UnreadablePicture):
+    """One that is larger than it may be; it has not been decoded."""
+
+
 def read_image(
     source: str | Path | BinaryIO,
     *,
@@ -133,6 +137,29 @@ def decoded(
         ) from None
 
 
+def stored_shape(path: str | Path) -> tuple[tuple[int, int], int]:
+    """Height and width of a picture as it is stored, and how it is turned: EXIF's number.
+
+    Its pixels are not looked at.
+
+    Raises:
+        UnreadablePicture: not a picture.
+    """
+    try:
+        with (
+            open_file(path, most=MAX_BYTES, what="picture") as stream,
+            Image.open(stream, formats=_supported(FORMATS)) as image,
+        ):
+            return (image.height, image.width), _orientation(image)
+    except BecamError as error:
+        raise UnreadablePicture(str(error)) from error
+    except Exception as error:
+        raise UnreadablePicture(
+            f"{path} is not a picture that can be read{_reason(error)}; convert it to JPEG, PNG or "
+            "WebP."
+        ) from None
+
+
 @cache
 def suffixes() -> frozenset[str]:
     """How names of files of the formats read end, in lower case, such as ``.jpg``."""
@@ -192,8 +219,8 @@ def _supported(formats: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in formats if name in Image.OPEN)
 
 
-def _too_large(path: str, size: str, limit: int) -> UnreadablePicture:
-    return UnreadablePicture(
+def _too_large(path: str, size: str, limit: int) -> TooManyPixels:
+    return TooManyPixels(
         f"{path} has {size} pixels, more than the limit of {limit:,}; scale the picture down first."
     )
 
@@ -205,12 +232,16 @@ def _reason(error: Exception) -> str:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as EXIF says; as it is where EXIF is too damaged to say anything."""
+    method = _UPRIGHT.get(_orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_ORIENTATION)
     except Exception:  # whatever a damaged block leads to
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _UPRIGHT else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

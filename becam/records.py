@@ -46,15 +46,30 @@ def read_record(
         MissingFileError: there is none.
         BecamError: not a regular file, too large, not JSON, or not of ``kind``.
     """
-    content = read_bytes(path, most=most, what=what).removeprefix(_BOM)
+    content = read_bytes(path, most=most, what=what)
+    return parsed(content, kind, where=str(path), remedy=remedy)
+
+
+def parsed(content: bytes, kind: type[T], *, where: str, remedy: str, strict: bool = True) -> T:
+    """JSON text as a value of ``kind``.
+
+    Args:
+        content: UTF-8, with or without a byte order mark.
+        kind, remedy: as for :func:`read_record`.
+        where: what holds it, to begin the sentence, such as a path.
+        strict: take no numbers that are written as text.
+
+    Raises:
+        BecamError: not JSON, or not of ``kind``.
+    """
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content.removeprefix(_BOM), type=kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise BecamError(f"{path} is damaged: {_fault(error)}; {remedy}.") from None
+        raise BecamError(f"{where} is damaged: {_fault(error)}; {remedy}.") from None
     except msgspec.DecodeError:
-        raise BecamError(f"{path} is damaged: it is not JSON; {remedy}.") from None
+        raise BecamError(f"{where} is damaged: it is not JSON; {remedy}.") from None
     except RecursionError:
-        raise BecamError(f"{path} is damaged: it is nested too deeply; {remedy}.") from None
+        raise BecamError(f"{where} is damaged: it is nested too deeply; {remedy}.") from None
 
 
 def checked(value: Any, kind: type[T], *, where: str, remedy: str) -> T:

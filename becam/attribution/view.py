@@ -142,7 +142,7 @@ class View:
         with torch.inference_mode():
             return self.engine.fast.encode_image(self.faded[None])[0].cpu()
 
-    @cached_property
+    @property
     def masked_features(self) -> Tensor:
         """F, features (N, d_m) of the picture under every channel's mask; zero for flat channels.
 
@@ -151,6 +151,11 @@ class View:
         Raises:
             BecamError: features that are not finite.
         """
+        # No cached_property: up to Python 3.11 these lock, for all pictures, and whoever hears of
+        # the encoding may let other threads encode meanwhile.
+        return self.kept("masked features", self._masked)
+
+    def _masked(self) -> Tensor:
         features = torch.zeros(len(self.live), len(self.whole))
         features[self.live] = self.encode(self.coefficients[self.live])
         return features

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from becam.data.sources.base import Raw
 from becam.data.tables import reading
 
+UNKNOWN_ITEM = "interactions with an item the items lack"
+NO_PICTURE = "interactions with an item without a picture"
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -54,12 +57,10 @@ def code(raw: Raw, has_picture: NDArray[np.bool_]) -> Coded:
     dropped: dict[str, int] = {}
     read = len(rows)
     rows = _keep(rows, pl.col("user").is_not_null(), "interactions without a known user", dropped)
-    rows = _keep(
-        rows, pl.col("item").is_not_null(), "interactions with an item the items lack", dropped
-    )
+    rows = _keep(rows, pl.col("item").is_not_null(), UNKNOWN_ITEM, dropped)
     users_read = rows["user"].n_unique()
     pictured = pl.lit(pl.Series(has_picture)).gather(pl.col("item"))
-    rows = _keep(rows, pictured, "interactions with an item without a picture", dropped)
+    rows = _keep(rows, pictured, NO_PICTURE, dropped)
     rows, ids = _number_users(rows, raw.users)
     before = len(rows)
     rows = _distinct(rows)

@@ -10,10 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from becam.data import pictures
-from becam.data.coding import Coded
+from becam.data.coding import NO_PICTURE, UNKNOWN_ITEM, Coded
 from becam.data.kcore import k_core, largest_core
 from becam.data.sources import Raw
 from becam.data.split import TRAIN
+from becam.data.tables import reading
 from becam.errors import BecamError
 
 
@@ -77,6 +78,18 @@ def _path(raw: Raw, name: str) -> Path:
     return (raw.image_root or Path()) / name
 
 
+def _example(reason: str, raw: Raw) -> str:
+    """What the largest reason for an empty dataset looks like, in brackets."""
+    if reason == UNKNOWN_ITEM and len(raw.items):
+        with reading(raw.origin):
+            asked = raw.interactions.select("item").drop_nulls().head(1).collect()["item"]
+        return f" ({asked[0]!r}, where they have ids such as {raw.items['item'][0]!r})"
+    named = raw.items["image"].drop_nulls()
+    if reason == NO_PICTURE and len(named):
+        return f" (there is no {_path(raw, named[0])})"
+    return ""
+
+
 def _nothing_left(coded: Coded, raw: Raw, user_core: int, item_core: int) -> BecamError:
     if not coded.read:
         return BecamError(
@@ -86,7 +99,7 @@ def _nothing_left(coded: Coded, raw: Raw, user_core: int, item_core: int) -> Bec
         reason, count = max(coded.dropped.items(), key=lambda entry: entry[1])
         return BecamError(
             f"No interaction is left: {count:,} of {coded.read:,} are {reason}; check --images and "
-            "the ids."
+            f"the ids{_example(reason, raw)}."
         )
     largest = largest_core(coded.rows["user"].to_numpy(), coded.rows["item"].to_numpy())
     if largest >= max(user_core, item_core):  # the pictures, not the core, emptied it

@@ -94,5 +94,5 @@ def _is_shown(name: str) -> bool:
 def _listing(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
-    except OSError:
+    except (OSError, ValueError):  # a zero byte in the name
         return []

@@ -19,7 +19,8 @@ from becam.data.features import FeatureWriter
 from becam.data.filtering import filter_interactions
 from becam.data.manifest import Manifest
 from becam.data.sources import Raw, SourceOptions, read_source
-from becam.data.split import Scheme, split_interactions
+from becam.data.split import FEWEST, VALIDATION, Scheme, split_interactions
+from becam.data.tables import columns as columns_of
 from becam.data.writing import used, write_tables
 from becam.errors import BecamError
 from becam.files import Contents, atomic_dir
@@ -97,22 +98,27 @@ def prepare_dataset(
     )
     for note in raw.notes:
         say(note)
+    _check_source(raw, split)
     user_core, item_core = _cores(raw.core, k_core, user_core, item_core)
     if split is not None:  # chosen in place of the source's own
         raw = replace(raw, interactions=raw.interactions.drop("split", strict=False))
     has_picture = _has_picture(raw)
     coded = code(raw, has_picture)
+    if note := _untimed(coded.rows):
+        say(note)
     watch.begin("filtering")
     rows, left = filter_interactions(coded, raw, user_core, item_core)
     watch.begin("splitting")
     rows, scheme = _split(rows, split, seed)
+    if note := _unvalidated(rows):
+        say(note)
     watch.begin("writing")
     kept_items = used(rows["item"])
     with atomic_dir(output, CONTENTS, overwrite=overwrite) as folder:
         counts, fingerprint = write_tables(folder, rows, raw.items, coded.users)
         Manifest(
             format=manifest.FORMAT,
-            name=output.resolve().name,
+            name=output.resolve().name.encode(errors="replace").decode(),
             source=source,
             counts=counts,
             statistics=_statistics(counts),
@@ -146,6 +152,43 @@ def _check_output(output: Path, overwrite: bool) -> None:
         )
 
 
+def _check_source(raw: Raw, split: Scheme | None) -> None:
+    """Refuse what can only fail after the long work."""
+    if split == "time" and "timestamp" not in columns_of(raw.interactions):
+        raise BecamError(raw.untimed or f"{raw.origin} has no timestamps; use --split random.")
+    try:
+        str(raw.image_root).encode()
+    except UnicodeEncodeError:
+        raise BecamError(
+            f"The path {str(raw.image_root)!a} is no UTF-8, so a dataset cannot tell where its "
+            "pictures are; rename the folder."
+        ) from None
+
+
+def _untimed(rows: pl.DataFrame) -> str:
+    """A sentence on times that are missing."""
+    missing = rows["timestamp"].null_count() if "timestamp" in rows.columns else 0
+    if not missing:
+        return ""
+    return f"{missing:,} of {len(rows):,} interactions have no timestamp that can be read."
+
+
+def _unvalidated(rows: pl.DataFrame) -> str:
+    """A sentence on a split without validation rows."""
+    if (rows["split"] == VALIDATION).any():
+        return ""
+    longest = int(np.bincount(rows["user"].to_numpy()).max())
+    why = (
+        "The source's own split has no validation rows"
+        if longest >= FEWEST
+        else f"No user has {FEWEST} interactions (the most is {longest})"
+    )
+    return (
+        f"{why}, so nothing can be validated: gather longer histories, or train without "
+        "validation for a number of epochs that you choose (becam train --no-validation --epochs)."
+    )
+
+
 def _cores(
     default: int, k_core: int | None, user_core: int | None, item_core: int | None
 ) -> tuple[int, int]:
@@ -172,7 +215,8 @@ def _split(
     if scheme == "time" and "timestamp" in rows.columns:
         if missing := rows["timestamp"].null_count():
             raise BecamError(
-                f"{missing:,} interactions have no timestamp; use --split random or mend them."
+                f"{missing:,} interactions have no timestamp that can be read as the others can; "
+                "mend them, or use --split random."
             )
         timestamps = rows["timestamp"].to_numpy()
     labels = split_interactions(rows["user"].to_numpy(), scheme, seed, timestamps)

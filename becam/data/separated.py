@@ -44,11 +44,13 @@ class Layout:
         quoted: fields may stand in quotation marks.
         strays: some marks stand within fields that are not quoted, so that the marks alone do not
             tell where a field ends.
+        broken: lines more than rows, for quoted fields hold line breaks.
     """
 
     separator: str
     quoted: bool
     strays: bool = False
+    broken: int = 0
 
 
 def find_layout(path: Path) -> Layout:
@@ -69,7 +71,7 @@ def find_layout(path: Path) -> Layout:
     for fits in (_Fit.exact, _Fit.loose):
         # Where both fit, rows over several lines are believed only of a file that quotes its names.
         if fits(quoted) and (quoted.rows == plain.rows or not fits(plain) or '"' in header):
-            return Layout(separator, quoted=True)
+            return Layout(separator, quoted=True, broken=plain.rows - quoted.rows)
         if fits(plain) and not (fits is _Fit.loose and fits(quoted)):
             return Layout(separator, quoted=False)
         if fits is _Fit.exact and _is_quoted_in_part(path, separator):
@@ -175,22 +177,20 @@ def _survey(path: Path, separator: str, header: str) -> tuple[_Fit, _Fit]:
     mark = ord(separator)
     quoted = _Counter(len(_split(header, separator)))
     plain = _Counter(header.split("\n", 1)[0].count(separator) + 1)
-    opens_after, closes_before = (np.zeros(256, dtype=bool) for _ in range(2))
-    opens_after[[mark, _LINE_FEED, _QUOTE]] = True
-    closes_before[[mark, _LINE_FEED, _CARRIAGE_RETURN, _QUOTE]] = True
     inside = False
     for block in _blocks(path):
-        body = block[1:-1]
-        marks = body == _QUOTE
-        within = np.bitwise_xor.accumulate(marks) ^ inside
-        places = np.flatnonzero(marks)
-        opening = within[places]
-        proper = np.where(opening, opens_after[block[places]], closes_before[block[places + 2]])
-        quoted.fit.valid &= bool(proper.all())
+        marks, divides, ends = block == _QUOTE, block == mark, block == _LINE_FEED
+        within = np.bitwise_xor.accumulate(marks[1:-1].view(np.uint8)).view(np.bool_) ^ inside
+        borders = marks | divides | ends
+        # A mark opens behind a separator, or closes before one; or it is half of a doubled one.
+        opening = within & marks[1:-1] & ~borders[:-2]
+        closing = ~within & marks[1:-1] & ~(borders | (block == _CARRIAGE_RETURN))[2:]
+        quoted.fit.valid &= not (opening.any() or closing.any())
         inside = bool(within[-1])
-        separators, ends = np.flatnonzero(body == mark), np.flatnonzero(body == _LINE_FEED)
-        plain.add(len(body), separators, ends)
-        quoted.add(len(body), separators[~within[separators]], ends[~within[ends]])
+        plain.add(len(within), *map(np.flatnonzero, (divides[1:-1], ends[1:-1])))
+        quoted.add(
+            len(within), *map(np.flatnonzero, (divides[1:-1] & ~within, ends[1:-1] & ~within))
+        )
     quoted.fit.valid &= not inside
     return quoted.finish(), plain.finish()
 

@@ -15,8 +15,10 @@ SPLITS = ("train", "validation", "test")
 
 Scheme = Literal["random", "time"]
 
+FEWEST = 3
+"""Below this many a user would have no training row left: all are for training."""
+
 _FEW = 10  # below this many interactions: one row each for validation and test
-_FEWEST = 3  # below this many a user would have no training row left: all are for training
 
 
 def split_interactions(
@@ -66,5 +68,5 @@ def held_out(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     both = counts // 5  # int(.2 n) without floating point
     validation = np.where(counts < _FEW, 1, both // 2)
     test = np.where(counts < _FEW, 1, both - both // 2)
-    enough = counts >= _FEWEST
+    enough = counts >= FEWEST
     return validation * enough, test * enough

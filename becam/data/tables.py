@@ -24,11 +24,15 @@ _PARQUET = b"PAR1"
 _SHOWN = 60
 
 
-def scan_table(path: Path) -> pl.LazyFrame:
+def scan_table(path: Path, notes: list[str] | None = None) -> pl.LazyFrame:
     """A table without its rows: parquet by its first bytes, else separated text with a header.
 
     Of separated text every column is a string, so that ids keep their leading zeros; its separator
     and whether it quotes are found out (see :mod:`becam.data.separated`).
+
+    Args:
+        path: of the file.
+        notes: gets a sentence where rows run over several lines.
 
     Raises:
         BecamError: no such file, or not a table.
@@ -38,6 +42,11 @@ def scan_table(path: Path) -> pl.LazyFrame:
         if _is_parquet(path):
             return scan_parquet(path)
         layout = find_layout(path)
+        if layout.broken and notes is not None:
+            notes.append(
+                f"{path.name}: quoted fields hold line breaks, so its rows are {layout.broken:,} "
+                "fewer than its lines."
+            )
         if layout.strays:
             return _parsed(path, layout).lazy()
         table = pl.scan_csv(

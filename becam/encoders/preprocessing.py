@@ -34,6 +34,12 @@ class Geometry:
         """Plain values: ``width``, ``height`` and ``box``."""
         return {"width": self.width, "height": self.height, "box": list(self.box)}
 
+    def resized(self, width: int, height: int) -> Geometry:
+        """The same part of the picture at another size."""
+        left, top, right, bottom = self.box
+        x, y = width / self.width, height / self.height
+        return Geometry(width, height, (left * x, top * y, right * x, bottom * y))
+
     @property
     def visible(self) -> tuple[int, int, int, int]:
         """``box`` in whole pixels, cut at the picture's border: left, top, right, bottom.

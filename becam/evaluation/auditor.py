@@ -189,6 +189,10 @@ class Auditor:
         truth = self.plan.truth
         shown = place(stretch(saliency.clamp(min=0).numpy()), view.geometry)
         product, distractors = annotation.mask(truth.objects), annotation.mask(truth.distractors)
+        ignored = annotation.ignored(truth.objects | truth.distractors)
+        # What is neither object nor background counts as not seen, and has no regions to box.
+        without = np.where(ignored & ~np.isnan(shown), np.float32(0), shown)
+        shown = np.where(ignored, np.float32(np.nan), shown)
         values = {
             "energy": energy(shown, product),
             "pointing": pointing_game(shown, product),
@@ -202,7 +206,7 @@ class Auditor:
         if annotation.labels is not None:
             values["omission"] = omission(shown, product)
         yield from _rows(row, "localisation", values)
-        overlaps = box_overlaps(shown, annotation.boxes_of(truth.objects))
+        overlaps = box_overlaps(without, annotation.boxes_of(truth.objects))
         curve = None if np.isnan(overlaps).any() else overlaps.tolist()
         yield from _rows(row, "localisation", {MAX_BOX_ACC: float("nan")}, curve)
 

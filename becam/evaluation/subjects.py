@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+import warnings
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
 from becam.data.pictures import below, require_folder
-from becam.errors import BecamError
-from becam.evaluation.annotations import Annotation, Annotations
+from becam.errors import BecamError, BecamWarning
+from becam.evaluation.annotations import Annotation, Annotations, frame_of, stem
 from becam.files import sha256
 from becam.progress import bar
+
+_SAID = 10
+"""Pictures that are left out of which the reasons are given."""
 
 
 @dataclass(frozen=True)
@@ -94,31 +99,63 @@ def showing(
 ) -> list[Subject]:
     """The first ``count`` that are annotated and show one of ``objects``, where these are given.
 
+    A warning names those whose annotations cannot be used, and tells why.
+
     Raises:
         BecamError: there is none.
     """
     if annotations is None:
         return list(subjects[:count])
+    pictures: dict[str, set[PurePath]] = defaultdict(set)
+    for subject in subjects:
+        pictures[stem(subject.path.name)].add(subject.path)
     found: list[Subject] = []
+    left_out: list[str] = []
     with bar(desc="Reading annotations", total=len(subjects), unit="picture") as progress:
         for subject in subjects:
             progress.update()
             if len(found) == count:
                 break
-            annotation = annotation_of(subject, annotations)
+            try:
+                annotation = annotation_of(subject, annotations, pictures)
+            except BecamError as error:
+                left_out.append(str(error))
+                continue
             if annotation is not None and (not objects or annotation.present() & set(objects)):
                 found.append(subject)
     if not found:
         what = f" that shows {', '.join(sorted(objects))}" if objects else ""
+        reasons = f" ({len(left_out):,} left out: {left_out[0]})" if left_out else ""
         raise BecamError(
-            f"{annotations.source} annotates no picture{what}; annotations must be named as "
-            f"pictures are, such as {subjects[0].path.stem}."
+            f"{annotations.source} annotates no picture{what}{reasons}; annotations must be named "
+            f"as pictures are, such as {subjects[0].path.stem}."
+        )
+    if left_out:
+        more = f" Then {len(left_out) - _SAID:,} more." if len(left_out) > _SAID else ""
+        warnings.warn(
+            f"Pictures left out because their annotations cannot be used: {len(left_out):,}. "
+            f"{' '.join(left_out[:_SAID])}{more}",
+            BecamWarning,
+            stacklevel=2,
         )
     return found
 
 
-def annotation_of(subject: Subject, annotations: Annotations | None) -> Annotation | None:
-    """What is known of a picture."""
+def annotation_of(
+    subject: Subject,
+    annotations: Annotations | None,
+    pictures: Mapping[str, Collection[PurePath]] | None = None,
+) -> Annotation | None:
+    """What is known of a picture, as it is seen upright.
+
+    Args:
+        subject: the picture.
+        annotations: None where nothing is known.
+        pictures: all that there are, by ``annotations.stem``, so that none is taken for another.
+
+    Raises:
+        BecamError: its annotation cannot be used.
+    """
     if annotations is None or subject.path.name not in annotations:
         return None
-    return annotations[subject.path.name]
+    return annotations.of(subject.path, frame_of(subject.path), pictures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -12,9 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Query, Request
+from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from becam import web
@@ -22,20 +24,20 @@ from becam.attribution import Explainer
 from becam.attribution.labels import Sources
 from becam.data.dataset import Dataset
 from becam.errors import BecamError
-from becam.explorer import downloads, question
+from becam.explorer import downloads, limits, question
 from becam.explorer.catalogue import Catalogue
 from becam.explorer.explorer import Explorer
 from becam.explorer.guard import Guard, Hosts
 from becam.explorer.pictures import MEDIA_TYPE
 from becam.explorer.refusal import Refusal
-from becam.explorer.uploads import MAX_BYTES, read_body
+from becam.explorer.uploads import MAX_BYTES
 from becam.explorer.work import Ticket, Work
 
 _SUGGESTIONS = 24
-_ARRIVING = 8
-"""Uploads read at a time; others wait, and nothing of them is in memory."""
 _HEARTBEAT = 10.0
-_HANG_UP = (408, 413)
+_HANG_UP = (408, 413, 503)
+_LEFT = 499
+"""What servers write down of a client that has left; nobody reads the answer."""
 _KEEP = {"Cache-Control": "private, max-age=600"}
 _MEDIA_TYPES = {
     ".html": "text/html",
@@ -45,9 +47,10 @@ _MEDIA_TYPES = {
 }
 _SHARED = ("theme.css", "theme.js", "map.js", "elements.js")
 
-Words = Annotated[str, Query(max_length=500)]
-Identifier = Annotated[str, Query(max_length=50_000)]
-Client = Annotated[str, Header(alias="X-Becam-Client", max_length=100)]
+Words = Annotated[str, Query(max_length=limits.WORDS)]
+Identifier = Annotated[str, Query(max_length=limits.IDENTIFIER)]
+Client = Annotated[str, Header(alias="X-Becam-Client", max_length=limits.NAME)]
+Index = Annotated[int, InPath(ge=0, le=2**53)]
 
 
 def create_app(
@@ -79,7 +82,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        explorer.work.close()
+        explorer.close()
 
     # FastAPI's own pages of documentation load scripts from a network.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -87,6 +90,8 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts or Hosts())
     app.add_exception_handler(BecamError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_values)
+    app.add_exception_handler(HTTPException, _refuse_paths)
+    app.add_exception_handler(ClientDisconnect, _left)
     _add_page(app)
     _add_catalogue(app, explorer)
     _add_pictures(app, explorer)
@@ -137,13 +142,13 @@ def _add_catalogue(app: FastAPI, explorer: Explorer) -> None:
 
 
 def _add_pictures(app: FastAPI, explorer: Explorer) -> None:
-    arriving = asyncio.Semaphore(_ARRIVING)
-
     @app.post("/api/pictures")
     async def upload(request: Request, name: Words = "picture") -> dict[str, Any]:
-        async with arriving:
-            data = await read_body(request, MAX_BYTES, "The picture")
-            return await run_in_threadpool(explorer.upload, data, name)
+        async with explorer.intake.body(request, MAX_BYTES, "The picture") as data:
+            found = await explorer.upload(bytes(data), name)
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        return explorer.keep(found)
 
     @app.get("/api/pictures/{id}")
     def uploaded(id: str) -> Response:
@@ -153,21 +158,23 @@ def _add_pictures(app: FastAPI, explorer: Explorer) -> None:
         return Response(found.shown, media_type=MEDIA_TYPE)
 
     @app.get("/api/items/{index}/picture")
-    def item_picture(index: int) -> Response:
-        shown = explorer.item_picture(index).shown()
+    async def item_picture(index: Index) -> Response:
+        shown = await explorer.shown(explorer.item_picture(index))
         return Response(shown, media_type=MEDIA_TYPE, headers=_KEEP)
 
     @app.get("/api/items/{index}/thumbnail")
-    def thumbnail(index: int) -> Response:
-        shown = explorer.item_picture(index).thumbnail()
+    async def thumbnail(index: Index) -> Response:
+        shown = await explorer.thumbnail(explorer.item_picture(index))
         return Response(shown, media_type=MEDIA_TYPE, headers=_KEEP)
 
 
 def _add_explanations(app: FastAPI, explorer: Explorer) -> None:
     @app.post("/api/explanations")
     async def explain(request: Request, client: Client = "") -> Response:
-        body = await read_body(request, question.MAX_BYTES, "The request")
-        answer = await run_in_threadpool(explorer.ask, question.parse(body))
+        limit = limits.QUESTION_BYTES
+        async with explorer.intake.body(request, limit, "The request") as body:
+            asked = question.parse(bytes(body))
+        answer = await run_in_threadpool(explorer.ask, asked)
         owner = client or (request.client.host if request.client else "")
         ticket = explorer.work.submit(owner, partial(explorer.task, answer))
         return _Events(ticket, explorer.work)
@@ -198,6 +205,8 @@ class _Events(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except ClientDisconnect:
+            pass
         finally:
             self._work.cancel(self._ticket)
 
@@ -220,6 +229,17 @@ async def _refuse(_request: Request, error: Exception) -> Response:
         if status in _HANG_UP:
             headers["Connection"] = "close"  # or the rest would still be read
     return JSONResponse({"detail": str(error)}, status, headers)
+
+
+async def _refuse_paths(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    said = {404: "There is nothing at this address", 405: "This address does not take that"}
+    sentence = said.get(error.status_code, error.detail)
+    return JSONResponse({"detail": f"{sentence}."}, error.status_code, error.headers)
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_LEFT)
 
 
 async def _refuse_values(_request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from becam.attribution.methods import METHODS, Method
+from becam.explorer import limits
 from becam.options import DeclaredOption, declared_options
 
 
@@ -37,8 +38,15 @@ def _option(option: DeclaredOption) -> dict[str, Any]:
         "help": option.help,
         "choices": list(option.choices),
         "least": _finite(note.least),
-        "most": _finite(note.most),
+        "most": _most(option),
     }
+
+
+def _most(option: DeclaredOption) -> float | None:
+    """The largest number that is served; None for what is no number."""
+    if option.kind not in (int, float):
+        return None
+    return min(option.note.most, limits.most_of_option(option.name))
 
 
 def _finite(bound: float) -> float | None:

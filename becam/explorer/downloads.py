@@ -24,6 +24,8 @@ _drawing = threading.Lock()
 """Matplotlib draws in one thread at a time."""
 
 _DPI = 130
+_SIDE = 2048
+"""Pixels of a picture that nobody sees on a sheet are not read into it."""
 _ABREAST = 4
 """Maps in a row of the sheet."""
 _CHARACTERS = 44
@@ -36,7 +38,7 @@ def sheet(answer: Answer, explorer: Explorer) -> bytes:
     Raises:
         Refusal: there is no map.
     """
-    picture = explorer.picture(answer.question).open()
+    picture = explorer.read(explorer.picture(answer.question), _SIDE)
     methods = _by_method(answer)
     with _drawing:
         rows = [
@@ -101,7 +103,12 @@ def _row(picture: Image.Image, caption: str, heatmaps: list[Heatmap]) -> Image.I
 
     method = METHODS[heatmaps[0].options["method"]].title
     drawn = [
-        replace(heatmap, label=_wrapped(heatmap.label), target=_wrapped(heatmap.target))
+        replace(
+            heatmap,
+            geometry=heatmap.geometry.resized(*picture.size),
+            label=_wrapped(heatmap.label),
+            target=_wrapped(heatmap.target),
+        )
         for heatmap in heatmaps
     ]
     figure = explanation_figure(picture, drawn, title=f"{_wrapped(caption)}\n{method}")

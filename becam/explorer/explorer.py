@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections import OrderedDict
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from becam.attribution import Explainer
 from becam.checkpoint import installed_version
+from becam.colour import Icc
+from becam.explorer import limits
 from becam.explorer.catalogue import Catalogue
 from becam.explorer.choices import method_choices
+from becam.explorer.decoders import Decoders
 from becam.explorer.panels import panel
-from becam.explorer.pictures import ItemPicture, Upload
+from becam.explorer.pictures import (
+    SHOWN_SIDE,
+    THUMBNAIL_SIDE,
+    ItemPicture,
+    Upload,
+    sent,
+)
 from becam.explorer.question import Inquiry, Question, inquire
 from becam.explorer.refusal import Refusal
 from becam.explorer.shelf import Shelf
 from becam.explorer.studio import Found, Place, Studio
-from becam.explorer.uploads import MAX_BYTES, MAX_PIXELS
+from becam.explorer.uploads import Intake
 from becam.explorer.work import Ticket, Work
 from becam.web import colormap_tables
 
-_UPLOADS = 32
-_UPLOAD_BYTES = 400_000_000
-_ANSWERS = 64
-_ANSWER_BYTES = 200_000_000
-_PACE_DIGITS = 4
+_THUMBNAILS = 2000
 
 
 @dataclass
@@ -64,8 +74,15 @@ class Explorer:
         self.explainer = explainer
         self.catalogue = catalogue
         self.work = work
-        self.uploads: Shelf[Upload] = Shelf(count=_UPLOADS, size=_UPLOAD_BYTES)
-        self.answers: Shelf[Answer] = Shelf(count=_ANSWERS, size=_ANSWER_BYTES)
+        self.intake = Intake()
+        self.uploads: Shelf[Upload] = Shelf(
+            count=limits.UPLOADS_KEPT, size=limits.UPLOAD_BYTES_KEPT
+        )
+        self.answers: Shelf[Answer] = Shelf(
+            count=limits.ANSWERS_KEPT, size=limits.ANSWER_BYTES_KEPT
+        )
+        self._decoders = Decoders()
+        self._thumbnails: OrderedDict[Path, bytes] = OrderedDict()
         self._studio = Studio(explainer)
         # Browsers keep pictures of items: those of another server's items must not stand for them.
         self._edition = secrets.token_hex(4)
@@ -106,18 +123,46 @@ class Explorer:
             "encoders": [asdict(self._studio.encoder(identity)) for identity in encoders],
             "methods": method_choices(),
             "colormaps": colormap_tables(),
-            "limits": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
+            "limits": {"bytes": limits.UPLOAD_BYTES, "pixels": limits.UPLOAD_PIXELS},
         }
 
-    def upload(self, data: bytes, name: str) -> dict[str, Any]:
-        """Take in a picture.
+    async def upload(self, data: bytes, name: str) -> Upload:
+        """A picture that somebody sent, read; it is not kept yet.
 
         Raises:
             Refusal: it is none.
         """
-        found = Upload.read(data, name)
-        id = self.uploads.put(found, found.size)
-        return {"id": id, "name": name, "width": found.width, "height": found.height}
+        shown = await asyncio.wrap_future(self._decoders.show(sent(data), SHOWN_SIDE))
+        return Upload(data, name, shown.width, shown.height, shown.data)
+
+    def keep(self, upload: Upload) -> dict[str, Any]:
+        """Keep it for questions, and what its sender is told."""
+        id = self.uploads.put(upload, upload.size)
+        return {"id": id, "name": upload.name, "width": upload.width, "height": upload.height}
+
+    async def shown(self, picture: ItemPicture) -> bytes:
+        """A picture for the page; raises as :meth:`upload` does."""
+        return (await asyncio.wrap_future(self._decoders.show(picture.source, SHOWN_SIDE))).data
+
+    async def thumbnail(self, picture: ItemPicture) -> bytes:
+        """A picture for a list; raises as :meth:`upload` does."""
+        found = self._thumbnails.get(picture.path)
+        if found is None:
+            shown = self._decoders.show(picture.source, THUMBNAIL_SIDE)
+            found = (await asyncio.wrap_future(shown)).data
+            self._thumbnails[picture.path] = found
+            while len(self._thumbnails) > _THUMBNAILS:
+                self._thumbnails.popitem(last=False)
+        return found
+
+    def read(self, picture: Upload | ItemPicture, side: int | None = None) -> Image.Image:
+        """The picture itself, or scaled down to a side; raises as :meth:`upload` does."""
+        return self._decoders.read(picture.source, side)
+
+    def close(self) -> None:
+        """End all that is at work."""
+        self.work.close()
+        self._decoders.close()
 
     def picture(self, question: Question) -> Upload | ItemPicture:
         """The picture of a question.
@@ -157,13 +202,17 @@ class Explorer:
             self.catalogue.check_user(inquiry.aim.user)
         return Answer(question, inquiry, self.picture(question).name)
 
-    def task(self, answer: Answer, ticket: Ticket) -> Iterator[None]:
+    def task(self, answer: Answer, ticket: Ticket) -> Generator[None, None, None]:
         """Find an answer, and tell the ticket's holder on the way."""
         ticket.tell("started")
         picture = self.picture(answer.question)
         name = answer.question.picture or answer.caption
         listener = _Listener(self.catalogue, answer, ticket)
-        yield from self._studio.explain(picture.open(), name, answer.inquiry, listener)
+
+        def read(icc: Icc) -> Image.Image:
+            return self._decoders.read(replace(picture.source, icc=icc))
+
+        yield from self._studio.explain(read, name, answer.inquiry, listener)
         ticket.tell("done", answer=self.answers.put(answer, answer.size))
 
 
@@ -177,6 +226,7 @@ class _Listener:
 
     def progress(self, words: str, done: int, total: int, share: float) -> None:
         self._ticket.tell("progress", words=words, done=done, total=total, share=round(share, 4))
+        self._ticket.rest()
 
     def found(self, place: Place, found: Found) -> None:
         self._answer.found[place] = found

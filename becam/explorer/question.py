@@ -9,12 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from becam.attribution.methods import Method, create_method
 from becam.attribution.target import Space
+from becam.explorer import limits
 from becam.explorer.refusal import Refusal
 
-MAX_BYTES = 64_000
-"""Of a question, as JSON."""
-
-_MOST_METHODS = 4
+Name = Annotated[str, Field(max_length=limits.NAME)]
+Identifier = Annotated[str, Field(max_length=limits.IDENTIFIER)]
 
 
 class MethodChoice(BaseModel):
@@ -22,8 +21,8 @@ class MethodChoice(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    options: dict[str, int | float | str | bool] = {}
+    name: Name
+    options: Annotated[dict[Name, int | float | Name | bool], Field(max_length=limits.OPTIONS)] = {}
 
 
 class Question(BaseModel):
@@ -43,13 +42,13 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    picture: str | None = None
+    picture: Name | None = None
     target: Literal["item", "user", "text"] = "item"
-    item: str | None = None
-    user: str | None = None
-    text: Annotated[str, Field(max_length=2000)] | None = None
-    columns: Annotated[list[int], Field(min_length=1)]
-    methods: Annotated[list[MethodChoice], Field(min_length=1, max_length=_MOST_METHODS)]
+    item: Identifier | None = None
+    user: Identifier | None = None
+    text: Annotated[str, Field(max_length=limits.TEXT)] | None = None
+    columns: Annotated[list[int], Field(min_length=1, max_length=limits.COLUMNS)]
+    methods: Annotated[list[MethodChoice], Field(min_length=1, max_length=limits.METHODS)]
     space: Literal["adapted", "change"] = "adapted"
     shuffled: bool = True
 
@@ -114,10 +113,23 @@ def inquire(question: Question, columns: int) -> Inquiry:
     return Inquiry(
         _aim(question),
         chosen,
-        tuple(create_method(choice.name, choice.options) for choice in question.methods),
+        tuple(_method(choice) for choice in question.methods),
         question.space,
         question.shuffled,
     )
+
+
+def _method(choice: MethodChoice) -> Method:
+    method = create_method(choice.name, choice.options)
+    for name, value in method.options().items():
+        most = limits.most_of_option(name)
+        if isinstance(value, int | float) and value > most:
+            raise Refusal(
+                422,
+                f"The option {name} must be {most:,} or less in the explorer, not "
+                f"{str(value)[:30]}; becam explain takes more.",
+            )
+    return method
 
 
 def _aim(question: Question) -> Aim:

@@ -61,5 +61,5 @@ def run(app: FastAPI, listening: socket.socket) -> None:
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the work first: who waits for it would keep a connection open."""
-        await asyncio.to_thread(self.config.app.state.explorer.work.close)  # type: ignore[union-attr]
+        await asyncio.to_thread(self.config.app.state.explorer.close)  # type: ignore[union-attr]
         await super().shutdown(sockets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -17,13 +17,16 @@ from becam.attribution.explainer import Column, Explainer, Identity
 from becam.attribution.heatmap import Heatmap
 from becam.attribution.methods import Method
 from becam.attribution.target import OTHERS
+from becam.attribution.view import View
+from becam.colour import CONVERT, Icc
 from becam.errors import BecamError
+from becam.explorer import limits
 from becam.explorer.nearest import Nearest, nearest_items
 from becam.explorer.question import Inquiry
 from becam.explorer.refusal import own_fault
 
-_KEPT = 256
-"""Finished maps that need not be made again; one takes some 200 kB at most."""
+Read = Callable[[Icc], Image.Image]
+"""Reads a picture; see ``becam.images.read_image``."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Listener(Protocol):
     """Whoever waits for maps; what its methods raise stops the work."""
 
     def progress(self, words: str, done: int, total: int, share: float) -> None:
-        """Hear how far it is.
+        """Hear how far it is, after every batch; others may take a turn meanwhile.
 
         Args:
             words: what is being done.
@@ -99,8 +102,26 @@ class _Step:
     shuffled: bool
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """The picture of one question.
+
+    Attributes:
+        name: another one for every other picture.
+        read: reads it.
+        views: of it, by encoder; nobody else uses them as long as the question is at work.
+    """
+
+    name: str
+    read: Read
+    views: dict[Identity, View]
+
+
 class Studio:
-    """Makes maps through one explainer, and keeps the last of them; for one thread at a time.
+    """Makes maps through one explainer, and keeps the last of them.
+
+    Several questions may be at work, each where its listener keeps it waiting, but one at a time
+    may go on.
 
     Args:
         explainer: with all columns that there are.
@@ -113,6 +134,7 @@ class Studio:
         self.columns = explainer.columns
         self._explainer = explainer
         self._kept: OrderedDict[tuple[object, ...], Found] = OrderedDict()
+        self._lately: OrderedDict[str, dict[Identity, View]] = OrderedDict()
         self._seconds: dict[Identity, float] = {}
         self._channels = {identity: self._warm_up(identity) for identity in explainer.engines}
 
@@ -129,23 +151,30 @@ class Studio:
         )
 
     def explain(
-        self, picture: Image.Image, name: str, inquiry: Inquiry, listener: Listener
-    ) -> Iterator[None]:
+        self, read: Read, name: str, inquiry: Inquiry, listener: Listener
+    ) -> Generator[None, None, None]:
         """Make all maps that are asked for, and yield where others may take a turn.
 
         Where a control by a shuffled encoder doubles the time, the maps come first without it, and
         then once more with it.
 
         Args:
-            picture: to explain.
+            read: reads the picture, where it has not been seen lately.
             name: another one for every other picture.
             inquiry: what is asked.
             listener: gets the maps.
         """
+        # Taken away while they are in use: of what is half encoded nobody else can make anything.
+        seen = _Seen(name, read, self._lately.pop(name, {}))
         steps = self._steps(inquiry)
-        for step in steps:
-            self._do(step, len(steps), picture, name, inquiry, listener)
-            yield
+        try:
+            for step in steps:
+                self._do(step, len(steps), seen, inquiry, listener)
+                yield
+        finally:
+            self._lately[name] = seen.views
+            while len(self._lately) > limits.VIEWS_KEPT:
+                self._lately.popitem(last=False)
 
     def _steps(self, inquiry: Inquiry) -> list[_Step]:
         by_encoder: dict[Identity, list[int]] = {}
@@ -167,8 +196,7 @@ class Studio:
         self,
         step: _Step,
         steps: int,
-        picture: Image.Image,
-        name: str,
+        seen: _Seen,
         inquiry: Inquiry,
         listener: Listener,
     ) -> None:
@@ -181,24 +209,21 @@ class Studio:
 
         def report(done: int, total: int) -> None:
             nonlocal last, before
-            now = time.monotonic()
             if done > before:
-                self._measured(identity, (now - last) / (done - before))
-            last, before = now, done
+                self._measured(identity, (time.monotonic() - last) / (done - before))
             share = (step.number + done / max(total, 1)) / steps
             listener.progress(words, done, total, share)
+            last, before = time.monotonic(), done
 
         listener.progress(words, 0, 0, step.number / steps)
         with reporting(report):
             for column in step.columns:
                 place = Place(step.method, column)
-                listener.found(place, self._find(place, picture, name, inquiry, step.shuffled))
+                listener.found(place, self._find(place, seen, inquiry, step.shuffled))
 
-    def _find(
-        self, place: Place, picture: Image.Image, name: str, inquiry: Inquiry, shuffled: bool
-    ) -> Found:
+    def _find(self, place: Place, seen: _Seen, inquiry: Inquiry, shuffled: bool) -> Found:
         method = inquiry.methods[place.method]
-        what = (name, place.column, inquiry.aim, inquiry.space)
+        what = (seen.name, place.column, inquiry.aim, inquiry.space)
         how = (method.name, *sorted(method.options().items()))
         # A map with all controls serves where fewer were asked for.
         for key in ((*what, *how, True), (*what, *how, shuffled)):
@@ -206,7 +231,7 @@ class Studio:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         try:
-            found = self._make(place.column, method, picture, inquiry, shuffled)
+            found = self._make(place.column, method, seen, inquiry, shuffled)
         except MemoryError:
             raise  # the next map would want as much
         except Exception as error:
@@ -215,19 +240,30 @@ class Studio:
             before = self._kept.get((*what, *how, False), Found(None))
             return replace(before, sentence=sentence)
         self._kept[key] = found
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > limits.MAPS_KEPT:
             self._kept.popitem(last=False)
         return found
 
     def _make(
-        self, column: int, method: Method, picture: Image.Image, inquiry: Inquiry, shuffled: bool
+        self, column: int, method: Method, seen: _Seen, inquiry: Inquiry, shuffled: bool
     ) -> Found:
         aim, chosen = inquiry.aim, self._column(column, inquiry)
         explainer = self._explainer.using(columns=[chosen], method=method, randomise=shuffled)
-        views = explainer.encode(picture)
-        (heatmap,) = explainer.score(views, aim.item, user_id=aim.user, text=aim.text)
-        whole = views[chosen.engine].whole
-        return Found(heatmap, nearest_items(chosen.checkpoint, whole, aim))
+        view = self._view(chosen.engine, seen)
+        for one in (view, view.twin) if shuffled else (view,):
+            method.prepare(one)
+        (heatmap,) = explainer.score(
+            {chosen.engine: view}, aim.item, user_id=aim.user, text=aim.text
+        )
+        return Found(heatmap, nearest_items(chosen.checkpoint, view.whole, aim))
+
+    def _view(self, identity: Identity, seen: _Seen) -> View:
+        """The picture through one encoder; where it must be read, through all, for the next."""
+        if identity not in seen.views:
+            picture = seen.read(CONVERT)
+            for other, engine in self._explainer.engines.items():
+                seen.views[other] = engine.view(picture)
+        return seen.views[identity]
 
     def _column(self, number: int, inquiry: Inquiry) -> Column:
         column = self.columns[number]

@@ -1,85 +1,96 @@
-"""What is sent to the explorer: read within limits, and never named or placed by the sender."""
+"""What is sent to the explorer: taken within limits of size, pace and all together."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from fastapi import Request
-from PIL import Image
+from starlette.requests import Request
 
-from becam.errors import BecamError
+from becam.explorer import limits
 from becam.explorer.refusal import Refusal
-from becam.images import read_image
 
-MAX_BYTES = 20_000_000
+MAX_BYTES = limits.UPLOAD_BYTES
 """A larger upload is refused while it arrives."""
-MAX_PIXELS = 50_000_000
-"""A picture with more pixels is refused before it is decoded; fewer take up to 150 MB for it."""
 
-_SECONDS = 60.0
-"""An upload on this machine, or near it, that takes longer has stalled."""
-_DECODERS = 2
-"""Pictures decoded at a time, since each takes up to 150 MB."""
-
-_decoding = threading.BoundedSemaphore(_DECODERS)
+_RETRY_SECONDS = 5
 
 
-async def read_body(request: Request, limit: int, what: str) -> bytes:
-    """The body of a request, never more of it than ``limit`` bytes in memory.
+class Intake:
+    """Bodies of requests that are on their way, or not yet dealt with.
 
-    Args:
-        request: any.
-        limit: in bytes.
-        what: the body is, for people.
-
-    Raises:
-        Refusal: it is larger, or does not arrive.
+    A body that stalls keeps nobody waiting: it takes the memory of what has come of it, and no
+    turn in any queue.
     """
-    large = Refusal(
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._lock = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        """Bytes of all of them."""
+        return self._taken
+
+    @asynccontextmanager
+    async def body(self, request: Request, limit: int, what: str) -> AsyncIterator[bytearray]:
+        """The whole body of a request; it counts as taken until the block ends.
+
+        Args:
+            request: any.
+            limit: of the body, in bytes.
+            what: the body is, for people.
+
+        Raises:
+            Refusal: it is too large, arrives too slowly, or others take all the room.
+            starlette.requests.ClientDisconnect: whoever sent it has left.
+        """
+        body = bytearray()
+        # What is stated may be wrong, but it saves waiting.
+        stated = request.headers.get("content-length", "")
+        if stated.isdecimal() and (len(stated) > len(str(limit)) or int(stated) > limit):
+            raise _too_large(what, limit)
+        try:
+            await self._read(request, body, limit, what)
+            yield body
+        finally:
+            self._take(-len(body))
+
+    async def _read(self, request: Request, body: bytearray, limit: int, what: str) -> None:
+        now = asyncio.get_running_loop().time
+        begun = now()
+        try:
+            async with asyncio.timeout(limits.SILENCE_SECONDS) as patience:
+                async for chunk in request.stream():
+                    body += chunk
+                    self._take(len(chunk))
+                    if len(body) > limit:
+                        raise _too_large(what, limit)
+                    if self._taken > limits.ARRIVING_BYTES:
+                        raise Refusal(
+                            503,
+                            "Too much is on its way to the explorer; send it again in a moment.",
+                            retry_after=_RETRY_SECONDS,
+                        )
+                    due = limits.SILENCE_SECONDS + len(body) / limits.SLOWEST
+                    patience.reschedule(
+                        min(
+                            now() + limits.SILENCE_SECONDS,
+                            begun + due,
+                            begun + limits.BODY_SECONDS,
+                        )
+                    )
+        except TimeoutError:
+            raise Refusal(408, f"{what} arrives too slowly; send it again.") from None
+
+    def _take(self, count: int) -> None:
+        with self._lock:
+            self._taken += count
+
+
+def _too_large(what: str, limit: int) -> Refusal:
+    return Refusal(
         413, f"{what} has more than {limit / 1e6:g} MB; make it smaller before you send it."
     )
-    # What is stated may be wrong, but it saves waiting.
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > limit:
-        raise large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise large
-    except TimeoutError:
-        raise Refusal(
-            408, f"{what} did not arrive within {_SECONDS:.0f} s; send it again."
-        ) from None
-    return bytes(body)
-
-
-def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture as upright 8-bit RGB.
-
-    Raises:
-        Refusal: what ``becam.images.read_image`` refuses, in its words.
-    """
-    with _decoding:
-        try:
-            return read_image(io.BytesIO(data), max_pixels=max_pixels, name="The file")
-        except BecamError as error:
-            raise Refusal(422, str(error)) from None
-
-
-def decode_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture of the dataset in the same way.
-
-    Raises:
-        Refusal: it cannot be read.
-    """
-    with _decoding:
-        try:
-            return read_image(path, max_pixels=max_pixels, name="The item's picture")
-        except BecamError as error:
-            raise Refusal(422, str(error)) from None

@@ -1,11 +1,12 @@
-"""Work that takes its turn: one thread, a bounded queue, a fair order."""
+"""Work that takes its turn: one piece at a time, a bounded queue, a fair order."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import closing, suppress
 from typing import Any
 
 from becam.errors import BecamError
@@ -20,8 +21,11 @@ Event = tuple[str, dict[str, Any]]
 """A name, and plain values."""
 
 _RETRY_SECONDS = 5
-_PATIENCE = 3.0
+_PATIENCE = 0.5
 """Seconds that closing waits for a step to notice."""
+
+Task = Callable[["Ticket"], Generator[None, None, None]]
+"""Does the work; others may take a turn where it yields, and where it lets its ticket rest."""
 
 
 class Cancelled(BaseException):
@@ -31,14 +35,24 @@ class Cancelled(BaseException):
 class Ticket:
     """A piece of work in the queue; it belongs to the event loop that it was made in.
 
+    The work has a thread of its own, so that it can rest wherever it is, and runs in its turns
+    alone.
+
     Args:
         owner: whoever asked for it.
-        task: does the work, and yields where others may take a turn.
+        task: see :data:`Task`.
+
+    Attributes:
+        begun: whether it has had its first turn.
     """
 
-    def __init__(self, owner: str, task: Callable[[Ticket], Iterator[None]]) -> None:
+    def __init__(self, owner: str, task: Task) -> None:
         self.owner = owner
-        self._steps = task(self)
+        self.begun = False
+        self._task = task
+        self._turn = threading.Semaphore(0)
+        self._rested = threading.Semaphore(0)
+        self._done = False
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._cancelled = threading.Event()
@@ -70,13 +84,34 @@ class Ticket:
             raise Cancelled
         self._put((name, values))
 
+    def rest(self) -> None:
+        """Let others take a turn, and go on in the next; for the task.
+
+        Raises:
+            Cancelled: nobody waits any more.
+        """
+        self._rested.release()
+        self._turn.acquire()
+        if self._cancelled.is_set():
+            raise Cancelled
+
     def step(self) -> bool:
         """Do the work up to where others may take a turn; whether there is more."""
+        if self.begun:
+            self._turn.release()
+        else:
+            self.begun = True
+            threading.Thread(target=self._run, name="becam-question", daemon=True).start()
+        self._rested.acquire()
+        return not self._done
+
+    def _run(self) -> None:
         try:
             if not self._cancelled.is_set():
-                next(self._steps)
-                return True
-        except (StopIteration, Cancelled):
+                with closing(self._task(self)) as steps:
+                    for _ in steps:
+                        self.rest()
+        except Cancelled:
             pass
         except BecamError as error:
             self._put(("failed", {"sentence": str(error)}))
@@ -84,8 +119,10 @@ class Ticket:
             self._put(("failed", {"sentence": "The machine ran out of memory; choose less."}))
         except Exception as error:
             self._put(("failed", {"sentence": own_fault(error)}))
-        self.end()
-        return False
+        finally:
+            self._done = True
+            self.end()
+            self._rested.release()
 
     def end(self) -> None:
         """Nothing follows."""
@@ -93,7 +130,7 @@ class Ticket:
 
     def place(self, ahead: int) -> None:
         """Tell how many others come first, when that has changed."""
-        if ahead != self._ahead:
+        if ahead != self._ahead and not self.begun:
             self._ahead = ahead
             self._put(("waiting", {"ahead": ahead}))
 
@@ -102,7 +139,7 @@ class Ticket:
         self._cancelled.set()
 
     def _put(self, event: Event | None) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed, so nobody listens
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
 
@@ -124,12 +161,12 @@ class Work:
         self._thread = threading.Thread(target=self._run, name="becam-encoder", daemon=True)
         self._thread.start()
 
-    def submit(self, owner: str, task: Callable[[Ticket], Iterator[None]]) -> Ticket:
+    def submit(self, owner: str, task: Task) -> Ticket:
         """Put a task in the queue.
 
         Args:
             owner: whoever asks, for the order.
-            task: see :class:`Ticket`.
+            task: see :data:`Task`.
 
         Raises:
             Refusal: the queue is full, or the owner has too much in it.
@@ -156,11 +193,11 @@ class Work:
             return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Take a ticket out of the queue, or end its work at the next batch."""
+        """Take a ticket out of the queue, or end its work at the next batch or turn."""
         ticket.cancel()
         with self._changed:
             queue = self._turns.get(ticket.owner)
-            if queue is not None and ticket in queue:
+            if queue is not None and ticket in queue and not ticket.begun:
                 queue.remove(ticket)
                 if not queue:
                     del self._turns[ticket.owner]

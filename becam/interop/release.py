@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -184,7 +185,8 @@ def read_item_ids(path: Path, count: int, column: str | None = None) -> list[str
     table = scan_table(path)
     names = columns(table)
     if column is None and "itemID" in names:
-        return original_ids(path, "itemID", count)["id"].to_list()
+        numbers = pl.int_range(count, eager=True).alias("itemID")
+        return original_ids(path, numbers)["id"].to_list()
     if column is None and len(names) == 1:
         return read_ids(path, count, ())
     if column is None:

@@ -145,8 +145,13 @@ def test_what_is_not_found_is_named(folder, log, goods, options, message):
 
 def test_a_strange_timestamp_is_shown(folder):
     log = write(interactions(timestamp=pl.lit("last week")), folder / "log.csv")
-    with pytest.raises(BecamError, match="'last week' as its first timestamp"):
-        prepare(folder, log, write(items(), folder / "goods.csv"))
+    goods = write(items(), folder / "goods.csv")
+    with pytest.raises(BecamError, match=r"'last week' in column timestamp.* neither a number nor"):
+        prepare(folder, log, goods, split="time")
+    said = []
+    dataset = prepare(folder, log, goods, say=said.append)
+    assert "timestamp" not in pl.read_parquet_schema(dataset.path / "interactions.parquet")
+    assert any("'last week'" in line and "left out" in line for line in said)
 
 
 def test_the_items_file_must_be_named(folder):

@@ -134,7 +134,6 @@ def break_encoding(folder):
         (lambda folder: (folder / "transactions_train.csv").unlink(), "no transactions_train.csv"),
         (lambda folder: (folder / "articles.csv").write_text(""), "is empty"),
         (break_header, "no column detail_desc .*description"),
-        (break_dates, "transactions_train.csv cannot be read as a table"),
         (break_encoding, "not UTF-8"),
     ],
 )
@@ -145,3 +144,15 @@ def test_damaged_files_are_one_sentence(tmp_path, damage, message):
         prepare_dataset("hm", tmp_path / "hm", tmp_path / "out", k_core=2)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_dates_that_are_none_cost_a_random_split_nothing(tmp_path):
+    write_hm(tmp_path / "hm", random_purchases(0), ARTICLES)
+    break_dates(tmp_path / "hm")
+    said = []
+    dataset = prepare_dataset("hm", tmp_path / "hm", tmp_path / "out", k_core=2, say=said.append)
+    missing = pl.read_parquet(dataset.path / "interactions.parquet")["timestamp"].null_count()
+    assert 0 < missing < dataset.manifest.counts["interactions"]
+    assert any("interactions have no timestamp that can be read" in line for line in said)
+    with pytest.raises(BecamError, match="have no timestamp that can be read"):
+        prepare_dataset("hm", tmp_path / "hm", tmp_path / "time", k_core=2, split="time")

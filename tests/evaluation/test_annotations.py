@@ -205,7 +205,7 @@ def test_bad_coco_files(tmp_path):
         one_sentence(found, lambda found=found: read_annotations(found)["a"], "train/a.jpg")
     twice = [{"id": n, "file_name": f"{n}/a.jpg", "height": 6, "width": 8} for n in (1, 2)]
     found = coco(tmp_path, images=twice, annotations=[])
-    one_sentence(found, lambda: read_annotations(found), "two pictures named a")
+    one_sentence(found, lambda: read_annotations(found)["a"], "two pictures named a")
 
 
 def label_maps(folder, mode="L", table="index,name\n0,null\n3,dress\n9,skin\n"):
@@ -245,7 +245,7 @@ def test_bad_label_maps(tmp_path):
     label_maps(tmp_path / "good")
     found = read_annotations(tmp_path / "good")
     path = tmp_path / "good" / "labels" / "0001.png"
-    Image.new("RGB", (7, 5)).save(path)
+    Image.new("RGB", (7, 5), (0, 3, 9)).save(path)
     one_sentence(path, lambda: found["0001"], "RGB")
     Image.fromarray(np.full((5, 7), 700, np.uint16)).save(path)
     one_sentence(path, lambda: found["0001"], "255")

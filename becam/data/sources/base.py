@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ class Raw:
         core: k of the k-core unless the user says otherwise.
         dropped: rows of the items file that are not in ``items``, by reason.
         notes: sentences for the user about how the files were read.
+        untimed: why there is no ``timestamp`` although the file seems to have one.
     """
 
     interactions: pl.LazyFrame
@@ -67,6 +69,7 @@ class Raw:
     core: int = DEFAULT_CORE
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    untimed: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def read_source(name: str, path: Path, options: SourceOptions) -> Raw:
             f"The source {name} takes no --{', --'.join(foreign)}; leave it out"
             f"{f', or use the source {takers[0]}' if takers else ''}."
         )
-    if not path.exists():
+    if not os.path.lexists(path):
         raise BecamError(f"There is no {path}; check the path.")
     return source.read(path, options)
 

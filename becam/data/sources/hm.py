@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -29,7 +30,7 @@ def read_hm(path: Path, options: SourceOptions) -> Raw:
         BecamError: a file or a column is missing.
     """
     for name in (TRANSACTIONS, ARTICLES):
-        if not (path / name).is_file():
+        if not os.path.exists(path / name):
             raise BecamError(
                 f"{path} has no {name}; give the folder where the Kaggle download is unpacked."
             )
@@ -38,7 +39,10 @@ def read_hm(path: Path, options: SourceOptions) -> Raw:
     interactions = transactions.select(
         user="customer_id",
         item=_article_id(),
-        timestamp=pl.col("t_dat").str.to_date("%Y-%m-%d").cast(pl.Datetime("ms")).dt.epoch("s"),
+        timestamp=pl.col("t_dat")
+        .str.to_date("%Y-%m-%d", strict=False)
+        .cast(pl.Datetime("ms"))
+        .dt.epoch("s"),
     )
     items, dropped = _read_articles(path / ARTICLES)
     return Raw(
@@ -72,7 +76,7 @@ def _image_folder(path: Path, given: Path | None) -> Path:
     if given is not None:
         return require_folder(given)
     for name in IMAGE_FOLDERS:
-        if (path / name).is_dir():
+        if os.path.isdir(path / name):
             return (path / name).resolve()
     raise BecamError(
         f"{path} has neither {' nor '.join(IMAGE_FOLDERS)}; name the folder of pictures with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -10,11 +11,13 @@ from becam.data.pictures import require_folder
 from becam.data.sources.base import Raw, SourceOptions, distinct_items, register
 from becam.data.tables import columns, reading, require_columns, scan_table
 from becam.errors import BecamError
+from becam.files import read_text
 
 PAIRS, COVERS = "_pairs.csv", "_covers"
 TITLES = ("_titles.csv", "_title_en.csv")
 
 _MILLISECONDS = 1000
+_MOST_BYTES = 1 << 32
 
 
 @register("microlens", takes=["images"])
@@ -29,7 +32,9 @@ def read_microlens(path: Path, options: SourceOptions) -> Raw:
     """
     pairs = _pairs_file(path)
     name = pairs.name.removesuffix(PAIRS)
-    titles = [path / f"{name}{ending}" for ending in TITLES if (path / f"{name}{ending}").is_file()]
+    titles = [
+        path / f"{name}{ending}" for ending in TITLES if os.path.exists(path / f"{name}{ending}")
+    ]
     if not titles:
         raise BecamError(f"{path} has no {name}{TITLES[0]}; put it beside {pairs.name}.")
     covers = options.images or path / f"{name}{COVERS}"
@@ -38,7 +43,7 @@ def read_microlens(path: Path, options: SourceOptions) -> Raw:
     items, dropped = _read_titles(titles[0])
     return Raw(
         interactions=table.select(
-            "user", "item", pl.col("timestamp").cast(pl.Int64) // _MILLISECONDS
+            "user", "item", pl.col("timestamp").cast(pl.Int64, strict=False) // _MILLISECONDS
         ),
         items=items,
         origin=pairs,
@@ -70,7 +75,7 @@ def _read_titles(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
             titles = table.select("item", "title").collect()
         else:
             # Without a header nothing is quoted: the title is all behind the first comma.
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
+            lines = read_text(path, most=_MOST_BYTES, what="file of titles").split("\n")
             pairs = [line.rstrip("\r").partition(",")[::2] for line in lines if line]
             titles = pl.DataFrame(pairs, schema=["item", "title"], orient="row")
     items, dropped = distinct_items(titles)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from becam.data.columns import whole
 from becam.data.dataset import check_modality, sort_modalities
 from becam.data.pictures import by_stem, require_folder
 from becam.data.sources.base import Raw, SourceOptions, register
 from becam.data.tables import columns, reading, require_columns, scan_table
 from becam.errors import BecamError
+from becam.files import check_file
 
 FEATURES = "_feat.npy"
 ITEM_MAPPING, USER_MAPPING = "i_id_mapping.csv", "u_id_mapping.csv"
@@ -34,24 +37,26 @@ def read_mmrec(path: Path, options: SourceOptions) -> Raw:
     features = _features(folder)
     table = scan_table(inter)
     require_columns(table, ("userID", "itemID"), inter)
-    table = table.with_columns(pl.col("userID", "itemID").cast(pl.Int64))
+    table = table.with_columns(_number(name) for name in ("userID", "itemID"))
     with reading(inter):
-        summary = table.select(
-            users=pl.col("userID").max(), items=pl.col("itemID").max(), rows=pl.len()
-        ).collect()
-    if not summary["rows"].item():
+        highest = table.select(pl.col("itemID").max()).collect().item()
+        # Those that occur: the highest userID may be any number.
+        users = table.select(pl.col("userID").unique()).collect(engine="streaming")["userID"]
+    users = users.drop_nulls().sort()
+    if highest is None or not len(users):
         raise BecamError(f"{inter} has no interactions; export it again.")
     n_items = _feature_rows(features)
-    if summary["items"].item() >= n_items:
+    if highest >= n_items:
         raise BecamError(
-            f"{inter} has itemID {summary['items'].item()}, but the features have only {n_items} "
-            "rows; the files do not belong together."
+            f"{inter} has itemID {highest}, but the features have only {n_items} rows; the files "
+            "do not belong together."
         )
-    items = original_ids(folder / ITEM_MAPPING, "itemID", n_items)
-    users = original_ids(folder / USER_MAPPING, "userID", summary["users"].item() + 1)
+    numbers = pl.Series("itemID", np.arange(n_items, dtype=np.int64))
+    items = original_ids(folder / ITEM_MAPPING, numbers)
+    people = original_ids(folder / USER_MAPPING, users)
     pictures = by_stem(require_folder(options.images)) if options.images else {}
     return Raw(
-        interactions=_interactions(table, items, users, inter),
+        interactions=_interactions(table, items, people, inter),
         items=items.select(
             item="id",
             text=pl.lit(""),
@@ -61,14 +66,14 @@ def read_mmrec(path: Path, options: SourceOptions) -> Raw:
         origin=inter,
         image_root=options.images.resolve() if options.images else None,
         needs_pictures=False,
-        users=users["id"],
+        users=people["id"],
         features=features,
         core=1,
     )
 
 
 def _interactions_file(path: Path) -> Path:
-    if path.is_file():
+    if not os.path.isdir(path):
         return path
     found = sorted(path.glob("[!.]*.inter"))
     if not found:
@@ -96,7 +101,9 @@ def _interactions(
 ) -> pl.LazyFrame:
     selected = [pl.col("id").alias("user"), pl.col("id_item").alias("item")]
     if "timestamp" in columns(table):
-        selected.append(pl.col("timestamp").cast(pl.Float64).cast(pl.Int64))
+        selected.append(
+            pl.col("timestamp").cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+        )
     if "x_label" in columns(table):
         with reading(inter):
             labels = table.select(pl.col("x_label").unique()).collect()["x_label"].to_list()
@@ -116,13 +123,16 @@ def _interactions(
 def _feature_rows(features: dict[str, Path]) -> int:
     rows = {}
     for modality, path in features.items():
+        check_file(path)
         try:
             matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError):
+        except Exception:  # numpy parses the header with Python's own parser, which raises many
+            matrix = None
+        if not isinstance(matrix, np.ndarray):
             raise BecamError(
                 f"{path} is not a plain array of numbers; save it again with numpy.save as float32."
-            ) from None
-        if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+            )
+        if matrix.ndim != 2 or matrix.dtype.kind not in "fiu" or not matrix.size:
             raise BecamError(
                 f"{path} holds {matrix.dtype} of shape {matrix.shape}; give one row of numbers "
                 "per item."
@@ -136,26 +146,32 @@ def _feature_rows(features: dict[str, Path]) -> int:
     return next(iter(rows.values()))
 
 
-def original_ids(path: Path, key: str, count: int) -> pl.DataFrame:
-    """``key`` (0..count-1) and ``id``: from the mapping file, else the number itself.
+def original_ids(path: Path, numbers: pl.Series) -> pl.DataFrame:
+    """``numbers`` under their own name and ``id``: from the mapping file, else the number itself.
 
     Raises:
         BecamError: the mapping does not give each number an id of its own.
     """
-    numbers = pl.DataFrame({key: np.arange(count, dtype=np.int64)})
-    if not path.is_file():
-        return numbers.with_columns(id=pl.col(key).cast(pl.String))
+    key, table = numbers.name, numbers.to_frame()
+    if not os.path.lexists(path):
+        return table.with_columns(id=pl.col(key).cast(pl.String))
     mapping = scan_table(path)
     require_columns(mapping, (key,), path)
     others = [name for name in columns(mapping) if name != key]
     if not others:
         raise BecamError(f"{path} has no column beside {key}; it should name the original ids.")
     with reading(path):
-        named = mapping.select(pl.col(key).cast(pl.Int64), id=others[0]).collect()
-    ids = numbers.join(named, on=key, how="left", maintain_order="left")
-    if len(ids) != count or ids["id"].null_count() or ids["id"].n_unique() != count:
+        named = mapping.select(_number(key), id=others[0]).collect()
+    ids = table.join(named, on=key, how="left", maintain_order="left")
+    if len(ids) != len(table) or ids["id"].null_count() or ids["id"].n_unique() != len(table):
         raise BecamError(
-            f"{path} does not give each {key} from 0 to {count - 1} one id of its own; mend it, or "
-            "remove it to use the numbers as ids."
+            f"{path} does not give each {key} from {numbers[0]} to {numbers[-1]} one id of its "
+            "own; mend it, or remove it to use the numbers as ids."
         )
     return ids
+
+
+def _number(name: str) -> pl.Expr:
+    """A column of whole numbers, written as 42 or 42.0; null where there is none."""
+    text = pl.col(name).cast(pl.String)
+    return whole(text).cast(pl.Int64, strict=False).alias(name)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from becam.data.columns import Chosen, Columns, whole
+from becam.data.picture_paths import located
 from becam.data.pictures import by_stem, require_folder
 from becam.data.sources.base import Raw, SourceOptions, distinct_items, register
-from becam.data.tables import SUFFIXES, columns, reading, scan_table
+from becam.data.tables import SUFFIXES, reading, scan_table
+from becam.data.times import read_times
 from becam.errors import BecamError
 
 ALIASES: Mapping[str, Sequence[str]] = {
@@ -33,13 +37,8 @@ ALIASES: Mapping[str, Sequence[str]] = {
 """Names by role, the first that a file has counts (for text: ``text``, else all the others);
 case, spaces, dashes and underscores do not matter. An items file may also call its item ``id``."""
 
-DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f%#z",
-)
+_LOOK = 1000
+_SHOWN = 60
 
 
 @register("csv", takes=["items", "images", *(f"{role}-column" for role in ALIASES)])
@@ -55,28 +54,31 @@ def read_tabular(path: Path, options: SourceOptions) -> Raw:
     Raises:
         BecamError: a file or a column is not found.
     """
-    interactions_path = _find(path, "interactions") if path.is_dir() else path
-    items_path = options.items or (_find(path, "items") if path.is_dir() else None)
+    interactions_path = _find(path, "interactions") if os.path.isdir(path) else path
+    items_path = options.items or (_find(path, "items") if os.path.isdir(path) else None)
     if items_path is None:
         raise BecamError("The source csv needs an items file too; name it with --items.")
     root = require_folder(options.images or items_path.parent)
-    interactions, told = _interactions(interactions_path, options.columns)
-    items, dropped, told_items = _items(
-        items_path, options.columns, root if options.images else None
-    )
+    notes: list[str] = []
+    interactions, untimed = _interactions(interactions_path, options.columns, notes)
+    rows = _items(items_path, options.columns, root, options.images, notes)
+    interactions, rows = _of_one_kind(interactions, rows, interactions_path, items_path, notes)
+    items, dropped = distinct_items(rows)
+    items = _pictures(items, root, notes)
     return Raw(
         interactions=interactions,
         items=items,
         origin=interactions_path,
         image_root=root,
         dropped=dropped,
-        notes=[told, told_items],
+        notes=notes,
+        untimed=untimed,
     )
 
 
 def _find(folder: Path, stem: str) -> Path:
     for suffix in SUFFIXES:
-        if (folder / f"{stem}{suffix}").is_file():
+        if os.path.exists(folder / f"{stem}{suffix}"):
             return folder / f"{stem}{suffix}"
     raise BecamError(
         f"{folder} has no {stem}.csv, .tsv or .parquet; name the interactions file itself, and "
@@ -84,51 +86,107 @@ def _find(folder: Path, stem: str) -> Path:
     )
 
 
-def _interactions(path: Path, chosen: Mapping[str, Sequence[str]]) -> tuple[pl.LazyFrame, str]:
-    """The interactions, and a sentence on their columns."""
-    table = scan_table(path)
-    user = _required(table, "user", chosen, path)
-    item = _required(table, "item", chosen, path)
-    selected = [
-        pl.col(user).cast(pl.String).alias("user"),
-        pl.col(item).cast(pl.String).alias("item"),
-    ]
-    if timestamp := _column(table, "timestamp", chosen, path):
-        selected.append(_seconds(table, timestamp, path).alias("timestamp"))
-    return table.select(selected), _told(path, {"user": user, "item": item, "timestamp": timestamp})
+def _interactions(path: Path, chosen: Chosen, notes: list[str]) -> tuple[pl.LazyFrame, str]:
+    """The interactions, and a sentence on times that are none."""
+    table = scan_table(path, notes)
+    columns = Columns(table, path, ALIASES)
+    user, item = columns.require("user", chosen), columns.require("item", chosen)
+    timestamp, untimed = columns.find("timestamp", chosen), ""
+    users, of_users = columns.ids(user, "user")
+    items, of_items = columns.ids(item, "item")
+    selected = [users.alias("user"), items.alias("item")]
+    if timestamp is not None:
+        times = read_times(table, timestamp, columns.types[timestamp], path)
+        if times.seconds is None:
+            untimed = (
+                f"{path} has {_short(times.strange)!r} in column {timestamp}, which is neither a "
+                "number nor a date such as 2020-09-22 or 2020-09-22 13:45:00, so the column is "
+                "left out; convert it to split by time."
+            )
+            timestamp = None
+        else:
+            selected.append(times.seconds.alias("timestamp"))
+    roles = {"user": user + of_users, "item": item + of_items, "timestamp": timestamp}
+    notes += [_told(path, roles), *filter(None, [untimed])]
+    return table.select(selected), untimed
 
 
 def _items(
-    path: Path, chosen: Mapping[str, Sequence[str]], images: Path | None
-) -> tuple[pl.DataFrame, dict[str, int], str]:
-    """The items, what left by reason, and a sentence on their columns."""
-    table = scan_table(path)
+    path: Path, chosen: Chosen, root: Path, images: Path | None, notes: list[str]
+) -> pl.DataFrame:
+    """The rows of the items file, without ``image`` where it has no such column."""
+    table = scan_table(path, notes)
+    columns = Columns(table, path, ALIASES)
     # The two files may call the item differently: the chosen name need only be in one of them.
-    named = [name for name in chosen.get("item", ()) if name in columns(table)]
-    item = _required(table, "item", {"item": named}, path, extra=("id",))
-    texts = _text_columns(table, chosen, path)
-    category = _column(table, "category", chosen, path)
-    image = _column(table, "image", chosen, path)
+    named = [name for name in chosen.get("item", ()) if name in columns.types]
+    item = columns.require("item", {"item": named}, extra=("id",))
+    first, *others = ALIASES["text"]
+    texts = columns.given("text", chosen) or columns.known([first]) or columns.known(others)
+    category, image = columns.find("category", chosen), columns.find("image", chosen)
     if image is None and images is None:
         raise BecamError(
-            f"{path} has no column of picture paths (its columns are {_listed(table)}); name it "
-            "with --image-column, or the folder of pictures named after items with --images."
+            f"{path} has no column of picture paths (its columns are {columns}); name it with "
+            "--image-column, or the folder of pictures named after items with --images."
         )
+    ids, of_ids = columns.ids(item, "item")
+    selected = {
+        "item": ids,
+        "text": _joined([columns.text(name, "text") for name in texts]),
+        "category": pl.lit(None, pl.String)
+        if category is None
+        else columns.text(category, "category"),
+    }
+    if image is not None:
+        selected["image"] = columns.pictures(image, root)
     with reading(path):
-        rows = table.select(
-            item=pl.col(item).cast(pl.String),
-            text=_joined(texts),
-            category=_string(category),
-            image=_string(image),
-        ).collect()
-    items, dropped = distinct_items(rows)
-    if image is None and images is not None:
-        pictures = by_stem(images)
-        found = [pictures.get(name) for name in items["item"]]
-        items = items.with_columns(image=pl.Series(found, dtype=pl.String))
-    roles = {"item": item, "image": image, "text": " + ".join(texts), "category": category}
-    by_name = "" if image is not None or images is None else f"images by name in {images}"
-    return items, dropped, _told(path, roles, by_name)
+        rows = table.select(**selected).collect()
+    roles = {"item": item + of_ids, "image": image, "text": " + ".join(texts), "category": category}
+    notes.append(_told(path, roles, "" if image is not None else f"images by name in {images}"))
+    return rows
+
+
+def _of_one_kind(
+    interactions: pl.LazyFrame, items: pl.DataFrame, log: Path, goods: Path, notes: list[str]
+) -> tuple[pl.LazyFrame, pl.DataFrame]:
+    """Both with ids such as 42.0 as 42, where they have nothing in common otherwise."""
+    with reading(log):
+        asked = interactions.select("item").head(_LOOK).collect()["item"].drop_nulls().unique()
+    known, plain = items["item"], items.with_columns(whole(pl.col("item")))
+    if not len(asked) or asked.is_in(known.implode()).any():
+        return interactions, items
+    mended = asked.to_frame().select(whole(pl.col("item")))["item"]
+    if not mended.is_in(plain["item"].implode()).any():
+        return interactions, items
+    notes.append(
+        f"{log.name} and {goods.name}: ids such as 42.0 and 42 are taken for the same item, 42."
+    )
+    return interactions.with_columns(whole(pl.col("item"))), plain
+
+
+def _pictures(items: pl.DataFrame, root: Path, notes: list[str]) -> pl.DataFrame:
+    """The items with the paths by which their pictures are there."""
+    if "image" not in items.columns:
+        pictures = by_stem(root)
+        found, mended = [pictures.get(name) for name in items["item"]], 0
+    else:
+        found, mended = located(root, items["image"])
+    if mended:
+        notes.append(
+            f"{mended:,} picture{' is' if mended == 1 else 's are'} there under a path written "
+            "otherwise (backslashes, capitals, accents), which is taken."
+        )
+    foreign = [name for name in found if name is not None and not name.isascii() and _odd(name)]
+    if foreign:
+        notes.append(
+            f"{len(foreign):,} pictures are left out, whose paths are no UTF-8, such as "
+            f"{foreign[0]!a}; rename them."
+        )
+        found = [None if name is not None and _odd(name) else name for name in found]
+    return items.with_columns(image=pl.Series(found, dtype=pl.String))
+
+
+def _odd(name: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _told(path: Path, roles: Mapping[str, str | None], by_name: str = "") -> str:
@@ -142,106 +200,11 @@ def _told(path: Path, roles: Mapping[str, str | None], by_name: str = "") -> str
     return f"{path.name}: {', '.join([*found, *filter(None, [by_name]), *absent])}."
 
 
-def _text_columns(
-    table: pl.LazyFrame, chosen: Mapping[str, Sequence[str]], path: Path
-) -> list[str]:
-    if chosen.get("text"):
-        return _given(table, "text", chosen["text"], path)
-    first, *others = ALIASES["text"]
-    return _known(table, [first]) or _known(table, others)
+def _short(value: str) -> str:
+    return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
 
 
-def _required(
-    table: pl.LazyFrame,
-    role: str,
-    chosen: Mapping[str, Sequence[str]],
-    path: Path,
-    extra: Sequence[str] = (),
-) -> str:
-    column = _column(table, role, chosen, path, extra)
-    if column is None:
-        raise BecamError(
-            f"{path} has no column that looks like the {role} (its columns are {_listed(table)}); "
-            f"name it with --{role}-column."
-        )
-    return column
-
-
-def _column(
-    table: pl.LazyFrame,
-    role: str,
-    chosen: Mapping[str, Sequence[str]],
-    path: Path,
-    extra: Sequence[str] = (),
-) -> str | None:
-    if chosen.get(role):
-        return _given(table, role, chosen[role], path)[0]
-    return next(iter(_known(table, (*ALIASES[role], *extra))), None)
-
-
-def _given(table: pl.LazyFrame, role: str, names: Sequence[str], path: Path) -> list[str]:
-    for name in names:
-        if name not in columns(table):
-            raise BecamError(
-                f"{path} has no column {name} (its columns are {_listed(table)}); choose another "
-                f"--{role}-column."
-            )
-    return list(names)
-
-
-def _known(table: pl.LazyFrame, aliases: Sequence[str]) -> list[str]:
-    """Columns of the table that answer to these aliases, in the order of the aliases."""
-    found: dict[str, str] = {}
-    for name in columns(table):
-        found.setdefault(_plain(name), name)
-    return [found[_plain(alias)] for alias in aliases if _plain(alias) in found]
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def _listed(table: pl.LazyFrame) -> str:
-    return ", ".join(columns(table))
-
-
-def _string(column: str | None) -> pl.Expr:
-    return pl.lit(None, pl.String) if column is None else pl.col(column).cast(pl.String)
-
-
-def _joined(texts: Sequence[str]) -> pl.Expr:
+def _joined(texts: Sequence[pl.Expr]) -> pl.Expr:
     if not texts:
         return pl.lit("")
-    return pl.concat_str(
-        [pl.col(name).cast(pl.String) for name in texts], separator=". ", ignore_nulls=True
-    )
-
-
-def _seconds(table: pl.LazyFrame, column: str, path: Path) -> pl.Expr:
-    """Numbers as they are, dates and times as seconds since 1970."""
-    value, kind = pl.col(column), table.collect_schema()[column]
-    if kind.is_numeric():
-        return value.cast(pl.Int64)
-    if kind.is_temporal():
-        return value.cast(pl.Datetime("us")).dt.epoch("s")
-    with reading(path):
-        first = table.select(value.cast(pl.String)).drop_nulls().head(1).collect()
-    if (
-        first.is_empty()
-        or first.select(pl.col(column).cast(pl.Float64, strict=False))[column].null_count() == 0
-    ):
-        return value.cast(pl.Float64).cast(pl.Int64)
-    for pattern in DATE_FORMATS:
-        parsed = first.select(_parse(pl.col(column), pattern, strict=False))[column]
-        if parsed.null_count() == 0:
-            return _parse(value, pattern, strict=True)
-    raise BecamError(
-        f"{path} has {first[column].item()!r} as its first {column}, which is neither a number nor "
-        "a date such as 2020-09-22 or 2020-09-22 13:45:00; convert it."
-    )
-
-
-def _parse(value: pl.Expr, pattern: str, *, strict: bool) -> pl.Expr:
-    zoned = pattern.endswith("z")
-    kind = pl.Datetime("us", "UTC" if zoned else None)
-    return value.str.strptime(kind, pattern, strict=strict).dt.epoch("s")
+    return pl.concat_str(texts, separator=". ", ignore_nulls=True)

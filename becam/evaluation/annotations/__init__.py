@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from becam.errors import BecamError
-from becam.evaluation.annotations.base import Annotation, Annotations, LabelledBox
+from becam.evaluation.annotations.base import Annotation, LabelledBox
 from becam.evaluation.annotations.coco import read_coco
+from becam.evaluation.annotations.frames import Frame, frame_of
 from becam.evaluation.annotations.labelmaps import find_label_maps, read_label_maps
+from becam.evaluation.annotations.named import Annotations, stem
 from becam.evaluation.annotations.voc import find_voc, read_voc
 
-__all__ = ["Annotation", "Annotations", "LabelledBox", "read_annotations"]
+__all__ = [
+    "Annotation",
+    "Annotations",
+    "Frame",
+    "LabelledBox",
+    "frame_of",
+    "read_annotations",
+    "stem",
+]
 
 
 def read_annotations(path: str | Path) -> Annotations:
@@ -26,16 +37,16 @@ def read_annotations(path: str | Path) -> Annotations:
         BecamError: none of these, or one that is damaged.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".json":
+    if os.path.isfile(path) and path.suffix.lower() == ".json":
         return read_coco(path)
-    if path.is_file() and path.suffix.lower() == ".xml":
+    if os.path.isfile(path) and path.suffix.lower() == ".xml":
         return read_voc(path, [path])
-    if path.is_dir():
+    if os.path.isdir(path):
         if (maps := find_label_maps(path)) is not None:
             return read_label_maps(*maps)
         if files := find_voc(path):
             return read_voc(path, files)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise BecamError(f"There are no annotations at {path}; check the path.")
     raise BecamError(
         f"{path} holds no annotations that becam reads: a COCO .json, a folder of PNG label maps "

@@ -1,17 +1,22 @@
-"""What is known of one picture, and of many."""
+"""What is known of one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from becam.errors import BecamError
+from becam.evaluation.annotations.frames import Frame
+from becam.evaluation.annotations.rasterise import Size, box_mask
 from becam.evaluation.boxes import Box
 from becam.evaluation.localisation import BoolArray
+
+Pixels = NDArray[np.uint8]
+
+VOID = 255
+"""Among crowds: pixels of which nobody says what they show."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,15 @@ class Annotation:
         classes: names by label.
         labels: the class of each pixel, (H, W); None where only boxes are known.
         boxes: around single objects; empty where only pixels are known.
+        crowds: regions in which a class is somewhere, (H, W): their class, ``VOID`` where it may
+            be any, else 0; None where there are none.
     """
 
-    size: tuple[int, int]
+    size: Size
     classes: Mapping[int, str]
-    labels: NDArray[np.uint8] | None = None
+    labels: Pixels | None = None
     boxes: tuple[LabelledBox, ...] = ()
+    crowds: Pixels | None = None
 
     def present(self) -> set[str]:
         """Names of the classes that the picture shows."""
@@ -53,9 +61,15 @@ class Annotation:
         inside = np.zeros(self.size, dtype=bool)
         for each in self.boxes:
             if each.label in wanted:
-                left, top, right, bottom = (max(0, round(edge)) for edge in each.box)
-                inside[top:bottom, left:right] = True
+                inside |= box_mask(each.box, self.size)
         return inside
+
+    def ignored(self, names: Collection[str]) -> BoolArray:
+        """Pixels that may be of some classes or not, (H, W): neither object nor background."""
+        if self.crowds is None:
+            return np.zeros(self.size, dtype=bool)
+        crowds: BoolArray = np.isin(self.crowds, [*self._numbers(names), VOID])
+        return crowds & ~self.mask(names)
 
     def boxes_of(self, names: Collection[str]) -> list[Box]:
         """Boxes of some classes; one around all their pixels where only pixels are known."""
@@ -69,68 +83,24 @@ class Annotation:
                 found = [(left, top, right, bottom)]
         return found
 
-    def _numbers(self, names: Collection[str]) -> set[int]:
-        return {number for number, name in self.classes.items() if name in names}
+    def on(self, frame: Frame) -> Annotation:
+        """The same of the upright picture.
 
-
-class Annotations(Mapping[str, Annotation]):
-    """Annotations by the names of their pictures, read when asked for.
-
-    A picture is found by its name without folder and suffix, so that ``images/0001.jpg`` and the
-    label map ``0001.png`` belong together.
-
-    Args:
-        source: the file or folder, for sentences.
-        classes: names of all classes.
-        readers: by the pictures' names.
-
-    Raises:
-        BecamError: two pictures have the same name.
-    """
-
-    def __init__(
-        self,
-        source: Path,
-        classes: Collection[str],
-        readers: Collection[tuple[str, Callable[[], Annotation]]],
-    ) -> None:
-        self.source = source
-        self.classes = sorted(set(classes))
-        self._readers: dict[str, Callable[[], Annotation]] = {}
-        for name, reader in readers:
-            if _stem(name) in self._readers:
-                raise BecamError(
-                    f"{source} has two pictures named {_stem(name)}; give pictures names that "
-                    "differ by more than folder and suffix."
-                )
-            self._readers[_stem(name)] = reader
-
-    def __getitem__(self, picture: str) -> Annotation:
-        return self._readers[_stem(picture)]()
-
-    def __contains__(self, picture: object) -> bool:
-        return isinstance(picture, str) and _stem(picture) in self._readers
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
-
-    def __len__(self) -> int:
-        return len(self._readers)
-
-    def known(self, names: Collection[str]) -> frozenset[str]:
-        """Some class names, as the annotations spell them.
+        Where the size fits both the upright and the stored pixels, it is of the upright ones.
 
         Raises:
-            BecamError: one that they do not have.
+            BecamError: it is of another picture.
         """
-        spelt = {name.casefold(): name for name in self.classes}
-        for name in names:
-            if name.casefold() not in spelt:
-                raise BecamError(
-                    f"{self.source} has no class {name!r}; it has {', '.join(self.classes)}."
-                )
-        return frozenset(spelt[name.casefold()] for name in names)
+        frame.check(self.size)
+        if self.size == frame.size:
+            return self
+        return replace(
+            self,
+            size=frame.size,
+            labels=None if self.labels is None else frame.turned(self.labels),
+            crowds=None if self.crowds is None else frame.turned(self.crowds),
+            boxes=tuple(replace(each, box=frame.turned_box(each.box)) for each in self.boxes),
+        )
 
-
-def _stem(name: str) -> str:
-    return PurePath(name).stem
+    def _numbers(self, names: Collection[str]) -> set[int]:
+        return {number for number, name in self.classes.items() if name in names}

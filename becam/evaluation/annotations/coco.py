@@ -1,109 +1,115 @@
-"""COCO's JSON: instances with polygons, run lengths or boxes."""
+"""COCO's JSON: pictures, categories and annotations, put together by their ids."""
 
 from __future__ import annotations
 
-import json
+import codecs
+import re
+import warnings
 from collections import defaultdict
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import msgspec
 
-from becam.errors import BecamError
-from becam.evaluation.annotations.base import Annotation, Annotations, LabelledBox
-from becam.evaluation.annotations.rasterise import (
-    Size,
-    painted,
-    polygon_mask,
-    run_length_mask,
-    uncompressed,
-)
-from becam.evaluation.localisation import BoolArray
+from becam.errors import BecamError, BecamWarning
+from becam.evaluation.annotations.instances import REMEDY, Id, InstanceReader, Raw, key
+from becam.evaluation.annotations.named import Annotations
+from becam.files import read_bytes
+from becam.records import parsed
 
-_MOST_CLASSES = 255
+_MOST_BYTES = 2 << 30
+_NO_NUMBER = re.compile(rb"(?<=[\[,:\s])(?:NaN|-?Infinity)(?=[\s,\]}])")
+
+
+class _File(msgspec.Struct):
+    images: list[Raw]
+    annotations: list[Raw]
+    categories: list[_Category]
+
+
+class _Category(msgspec.Struct):
+    id: Id
+    name: str | int | float
+
+
+class _Named(msgspec.Struct):
+    id: Id
+    file_name: str = ""
+    coco_url: str = ""  # LVIS has no file names
+
+
+class _Owned(msgspec.Struct):
+    image_id: Id
 
 
 def read_coco(path: Path) -> Annotations:
     """Annotations of a COCO file; pixels no instance covers have label 0, which has no name.
 
-    Instances without an outline keep their box alone. A picture of which no instance has an
-    outline has no label map. Where instances overlap, the smaller one is seen.
+    An instance without an outline, or with one that has no area, is its box. A picture of which
+    no instance has an outline has no label map. Where instances overlap, the smaller one is seen.
+    Crowds (``iscrowd``) are neither instances nor background. Ids may be text or numbers.
 
     Raises:
-        BecamError: not such a file.
+        BecamError: not such a file, or none of its annotations is of one of its pictures.
     """
-    try:
-        payload = json.loads(path.read_text(encoding="utf-8"))
-        names = {int(c["id"]): str(c["name"]) for c in payload["categories"]}
-        instances: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-        for instance in payload["annotations"]:
-            instances[instance["image_id"]].append(instance)
-        pictures = [
-            (str(p["file_name"]), (int(p["height"]), int(p["width"])), instances[p["id"]])
-            for p in payload["images"]
-        ]
-    except OSError as error:
-        raise BecamError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BecamError(
-            f"{path} is not a COCO file with images, annotations and categories "
-            f"({type(error).__name__}: {error}); export it again."
-        ) from None
+    file = _read(path)
+    names = {key(category.id): str(category.name) for category in file.categories}
+    found: dict[str, list[tuple[int, Raw]]] = defaultdict(list)
+    for number, raw in enumerate(file.annotations):
+        owner = parsed(bytes(raw), _Owned, where=f"annotations[{number}] of {path}", remedy=REMEDY)
+        found[key(owner.image_id)].append((number, raw))
+    pictures: dict[str, dict[str, list[Raw]]] = defaultdict(lambda: defaultdict(list))
+    owners: dict[str, set[str]] = defaultdict(set)
+    for number, raw in enumerate(file.images):
+        picture = parsed(bytes(raw), _Named, where=f"images[{number}] of {path}", remedy=REMEDY)
+        name = picture.file_name or picture.coco_url
+        if not name:
+            raise BecamError(f"images[{number}] of {path} has no file_name; {REMEDY}.")
+        # Files that were merged may have a picture twice, under two ids.
+        pictures[name][key(picture.id)].append(raw)
+        owners[key(picture.id)].add(name)
+    _check_strays(path, found, owners)
     readers = [
-        (name, partial(_annotation, path, name, size, found, names))
-        for name, size, found in pictures
+        (
+            name,
+            InstanceReader(
+                path,
+                name,
+                [raw for entries in by_id.values() for raw in entries],
+                [instance for number in by_id for instance in found.get(number, ())],
+                names,
+                shared=any(len(owners[number]) > 1 for number in by_id),
+            ),
+        )
+        for name, by_id in pictures.items()
     ]
     return Annotations(path, names.values(), readers)
 
 
-def _annotation(
-    path: Path, picture: str, size: Size, instances: list[dict[str, Any]], names: dict[int, str]
-) -> Annotation:
+def _read(path: Path) -> _File:
+    content = read_bytes(path, most=_MOST_BYTES, what="COCO file")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes
+        content = content.decode("utf-16", "replace").encode("utf-8", "replace")
     try:
-        shown = sorted({names[int(instance["category_id"])] for instance in instances})
-        if len(shown) > _MOST_CLASSES:
-            raise ValueError(f"more than {_MOST_CLASSES} classes")
-        numbers = {name: number for number, name in enumerate(shown, start=1)}
-        masks, boxes = [], []
-        for instance in instances:
-            label = numbers[names[int(instance["category_id"])]]
-            mask = _mask(instance.get("segmentation"), size)
-            if mask is not None:
-                masks.append((label, mask))
-            if instance.get("bbox"):
-                left, top, width, height = (float(value) for value in instance["bbox"])
-                boxes.append(LabelledBox(label, (left, top, left + width, top + height)))
-            elif mask is not None and mask.any():
-                boxes.append(LabelledBox(label, _around(mask)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BecamError(
-            f"{path} has a damaged annotation of {picture} ({type(error).__name__}: {error}); "
-            "export it again."
-        ) from None
-    labels = painted(masks, size) if masks or not instances else None
-    return Annotation(size, {n: name for name, n in numbers.items()}, labels, tuple(boxes))
+        return parsed(content, _File, where=str(path), remedy=REMEDY)
+    except BecamError:
+        # Python writes numbers that are no JSON: a picture that has one is damaged, not the file.
+        mended = _NO_NUMBER.sub(b"null", content)
+        if mended == content:
+            raise
+        return parsed(mended, _File, where=str(path), remedy=REMEDY)
 
 
-def _mask(segmentation: Any, size: Size) -> BoolArray | None:
-    if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        if tuple(segmentation["size"]) != size:
-            raise ValueError("run lengths of another size than the picture")
-        return run_length_mask(uncompressed(counts) if isinstance(counts, str) else counts, size)
-    inside = np.zeros(size, dtype=bool)
-    for polygon in segmentation:
-        inside |= polygon_mask(np.asarray(polygon, dtype=np.float64).reshape(-1, 2), size)
-    return inside
-
-
-def _around(mask: BoolArray) -> tuple[float, float, float, float]:
-    rows, columns = np.nonzero(mask)
-    return (
-        float(columns.min()),
-        float(rows.min()),
-        float(columns.max() + 1),
-        float(rows.max() + 1),
+def _check_strays(path: Path, found: Mapping[str, Sequence[object]], ids: Collection[str]) -> None:
+    """Say which annotations belong to no picture."""
+    strays = {number: len(some) for number, some in found.items() if number not in ids}
+    if not strays:
+        return
+    count, total = sum(strays.values()), sum(map(len, found.values()))
+    said = (
+        f"{count:,} of the {total:,} annotations in {path} belong to none of its pictures, such as "
+        f"those of image_id {next(iter(strays))}"
     )
+    if count == total:
+        raise BecamError(f"{said}; {REMEDY}.")
+    warnings.warn(f"{said}; they are left out.", BecamWarning, stacklevel=2)

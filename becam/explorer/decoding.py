@@ -1,0 +1,109 @@
+"""The process that reads pictures: ``python -m becam.explorer.decoding``, by :mod:`decoders`.
+
+A decoder is a large program fed by strangers. Here one that hangs, crashes or takes memory without
+end costs a process of its own, which another one replaces. Requests come over standard input and
+answers leave over standard output, each a line of JSON and as many bytes as it says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from becam.errors import BecamError
+from becam.images import TooManyPixels, read_image
+
+_QUALITY = 85
+_BAND_PIXELS = 1_000_000
+
+
+def main() -> None:
+    """Answer until there is nobody to ask, or this takes too much."""
+    # Libraries in C may print: answers leave by a way of their own.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = sys.stdin.buffer
+    _limit_memory(int(sys.argv[1]))
+    while line := requests.readline():
+        request = json.loads(line)
+        _limit_time(request["seconds"])
+        data = requests.read(request["bytes"])
+        try:
+            _answer(answers, request, data)
+        except TooManyPixels as error:
+            _say(answers, refusal=str(error), large=True)
+        except BecamError as error:
+            _say(answers, refusal=str(error), large=False)
+        answers.flush()
+        del data
+
+
+def _answer(answers: BinaryIO, request: dict[str, Any], data: bytes) -> None:
+    source = Path(request["path"]) if request["path"] is not None else io.BytesIO(data)
+    picture = read_image(
+        source, max_pixels=request["pixels"], name=request["name"], icc=request["icc"]
+    )
+    size = {"width": picture.width, "height": picture.height}
+    if request["shown"]:
+        encoded = _shrunk(picture, request["side"])
+        _say(answers, **size, bytes=len(encoded))
+        answers.write(encoded)
+        return
+    if request["side"]:
+        picture.thumbnail((request["side"],) * 2, Image.Resampling.LANCZOS)
+    _say(answers, **size, shown=picture.size, bytes=3 * picture.width * picture.height)
+    for band in bands(*picture.size):
+        answers.write(picture.crop(band).tobytes())
+
+
+def bands(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes that divide a picture, one below the other, each of about a million pixels."""
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
+
+
+def _shrunk(picture: Image.Image, side: int) -> bytes:
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=_QUALITY, method=2)
+    return stream.getvalue()
+
+
+def _say(answers: BinaryIO, **values: Any) -> None:
+    answers.write(json.dumps(values).encode() + b"\n")
+
+
+def _limit_memory(most: int) -> None:
+    """Let the process take that much beyond what it has; what wants more gets a MemoryError."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        now = pages * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (now + most, now + most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_time(seconds: float) -> None:
+    """End with the request, even where whoever asked has died meanwhile."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        soft = int(used.ru_utime + used.ru_stime + seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+if __name__ == "__main__":
+    main()
