@@ -64,7 +64,13 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform] | None:
         mode = _SPACES[opened.profile.xcolor_space]
         if opened.profile.device_class not in _DEVICES:
             return None
-        transform = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform = ImageCms.buildTransform(
+            opened,
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            flags=ImageCms.Flags.HIGHRESPRECALC,
+        )
         sample = _sample(mode)
         found = np.asarray(ImageCms.applyTransform(sample, transform), dtype=int)
     except Exception:  # littleCMS's own errors, a missing littleCMS, a space without a mode

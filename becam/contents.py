@@ -76,9 +76,11 @@ def find_contents(
         checkpoint, dataset, modality, features
     )
     if found is None:
+        icc = EncoderRecord.from_dict(checkpoint.modalities[modality].encoder).icc
+        way = f" --icc {icc}" if modality == "image" else ""
         raise BecamError(
             f"{dataset.path} has no features of the checkpoint's encoder ({modality}); make them "
-            "with becam features, or give the dataset that it was trained on."
+            f"with becam features{way}, or give the dataset that it was trained on."
         )
     items, rows = known_items(checkpoint, dataset)
     return Contents(items, found.load(modality), rows)

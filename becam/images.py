@@ -83,6 +83,11 @@ def read_image(
         return picture
 
 
+def as_picture(image: Image.Image | str | Path, *, icc: Icc) -> Image.Image:
+    """An image as it is, or a file read by :func:`read_image`, which may raise."""
+    return image if isinstance(image, Image.Image) else read_image(image, icc=icc)
+
+
 def check_image(source: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> None:
     """Raise as :func:`read_image` does, some times faster."""
     with decoded(source, max_pixels=max_pixels, small=True):

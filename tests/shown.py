@@ -69,7 +69,7 @@ def make_shop(folder: Path, load, encoder_files, *, family: str = "open_clip-vit
     ).write_parquet(path / "items.parquet")
     dataset = Dataset.open(path)
     spec, weights = encoder_files[family]
-    extract_features(dataset, spec, weights=weights, name="tiny")
+    extract_features(dataset, spec, weights=weights, name="tiny", icc="ignore")
     encoder = load(family)
     checkpoints = {}
     for number, (name, adapter) in enumerate((("bm3", "none"), ("befa", "befa"))):

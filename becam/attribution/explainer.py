@@ -35,13 +35,14 @@ from becam.attribution.target import (
 )
 from becam.attribution.view import Engine, Settings, View
 from becam.checkpoint import Checkpoint
+from becam.colour import Icc
 from becam.devices import resolve_batch_size, resolve_device, resolve_precision
 from becam.encoders.recorded import load_matching
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
-from becam.images import read_image
+from becam.images import as_picture
 
-Identity = tuple[str | None, str | None]
+Identity = tuple[str | None, str | None, Icc]
 """Of an encoder: see ``EncoderRecord.identity``."""
 
 
@@ -199,22 +200,30 @@ class Explainer:
     def encode(self, image: Image.Image | str | Path) -> dict[Identity, View]:
         """The expensive half: what the method needs of a picture, once for each encoder.
 
+        A file is read as the features of each encoder were made, with its colour profile or
+        without; an image is taken as it is.
+
         Raises:
             BecamError: the picture cannot be read, or the encoder fails on it.
         """
-        picture = image if isinstance(image, Image.Image) else read_image(image)
-        views = self._views(picture)
+        views = self._views(image)
         for identity in dict.fromkeys(column.engine for column in self.columns):
             self.method.prepare(views[identity])
             if self.randomise:
                 self.method.prepare(views[identity].twin)
         return views
 
-    def _views(self, picture: Image.Image) -> dict[Identity, View]:
+    def _views(self, image: Image.Image | str | Path) -> dict[Identity, View]:
         """Of a picture seen lately the same again, with all that has been encoded of it."""
-        key = hashlib.sha256(f"{picture.mode} {picture.size}".encode() + picture.tobytes()).digest()
+        ways = {engine.encoder.record.icc for engine in self.engines.values()}
+        pictures = {icc: as_picture(image, icc=icc) for icc in sorted(ways)}
+        digest = hashlib.sha256()
+        for picture in pictures.values():
+            digest.update(f"{picture.mode} {picture.size}".encode() + picture.tobytes())
+        key = digest.digest()
         found = self._lately.pop(key, None) or {
-            identity: engine.view(picture) for identity, engine in self.engines.items()
+            identity: engine.view(pictures[engine.encoder.record.icc])
+            for identity, engine in self.engines.items()
         }
         self._lately[key] = found
         while len(self._lately) > _LATELY:
@@ -293,7 +302,7 @@ class Explainer:
         if text is not None:
             return text_target(encoder, text)
         if like is not None:
-            picture = like if isinstance(like, Image.Image) else read_image(like)
+            picture = as_picture(like, icc=encoder.record.icc)
             name = "given" if isinstance(like, Image.Image) else Path(like).name
             return picture_target(encoder, picture, name)
         if item_id is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -19,6 +20,7 @@ from becam.attribution.randomise import shuffled
 from becam.encoders.base import Encoder, TargetLayer
 from becam.encoders.fast import FastEncoder
 from becam.encoders.preprocessing import Geometry
+from becam.images import as_picture
 
 _Computed = TypeVar("_Computed")
 
@@ -66,8 +68,15 @@ class Engine:
         """The same with the encoder's weights shuffled."""
         return replace(self, encoder=shuffled(self.encoder))
 
-    def view(self, picture: Image.Image) -> View:
-        """A picture through this encoder; nothing is encoded yet."""
+    def view(self, image: Image.Image | str | Path) -> View:
+        """A picture through this encoder; nothing is encoded yet.
+
+        A file is read as the encoder's features were made, with its colour profile or without.
+
+        Raises:
+            UnreadablePicture: the file cannot be read.
+        """
+        picture = as_picture(image, icc=self.encoder.record.icc)
         pixels, geometry = self.encoder.preprocessing(picture)
         return View(self, pixels.to(self.encoder.device), geometry)
 

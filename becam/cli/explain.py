@@ -101,7 +101,7 @@ def explain(
         precision=precision,
         progress=True,
     )
-    heatmaps = explainer.explain(picture, item_id, user_id=user_id, text=text, like=like)
+    heatmaps = explainer.explain(image, item_id, user_id=user_id, text=text, like=like)
     title = image.name if item_id is None else f"{image.name}\nitem {item_id}"
     save_explanation(output, picture, heatmaps, title=title)
     for number, heatmap in enumerate(heatmaps):

@@ -49,11 +49,22 @@ def features(
         ),
     ] = "auto",
     seed: SeedOption = 0,
+    icc: Annotated[
+        str | None,
+        typer.Option(
+            "--icc",
+            metavar="WAY",
+            help="Embedded colour profiles: convert (pictures to sRGB, as people see them) or "
+            "ignore (as most pipelines for CLIP do). Default: as the feature set was begun, else "
+            "convert.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Encode every item's picture and text.
 
-    Stop it at any moment: the same command again goes on where it was.
+    Stop it at any moment: the same command again goes on where it was. Pictures that cannot be
+    read are listed at the end, and hold up no others.
 
     Example: becam features DATASET --encoder timm:resnet50 --weights resnet50.safetensors
     """
@@ -70,6 +81,7 @@ def features(
         device=device,
         precision=precision,
         seed=seed,
+        icc=icc,  # type: ignore[arg-type]  # checked by name, with a sentence
         overwrite=overwrite,
     )
     for modality in feature_set.modalities:

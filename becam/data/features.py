@@ -210,6 +210,23 @@ class FeatureWriter:
         self._marks.unlink(missing_ok=True)
 
 
+def begun_by(dataset: Dataset, name: str, modality: str) -> dict[str, Any] | None:
+    """Record of the encoder by which a matrix was begun or finished; None where there is none.
+
+    Raises:
+        BecamError: ``features.json`` is damaged.
+    """
+    folder = dataset.path / "features" / name
+    found = read_features_record(folder)["modalities"].get(modality)
+    if found is None:
+        try:
+            found = json.loads((folder / f"{modality}.part.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+    encoder = found.get("encoder") if isinstance(found, dict) else None
+    return encoder if isinstance(encoder, dict) else None
+
+
 def _flush(stream: IO[bytes]) -> None:
     stream.flush()
     os.fsync(stream.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from becam.errors import BecamError
+from becam.errors import BecamError, BecamWarning
 from becam.images import check_image, suffixes
 from becam.progress import bar
 
+_NAMED = 3
 _LITTER = "__MACOSX"
 """Where archives of macOS keep files that only look like the pictures beside them."""
 
@@ -74,6 +76,18 @@ def is_readable(path: Path) -> bool:
     except BecamError:
         return False
     return True
+
+
+def warn_left_out(names: Sequence[str], total: int, *, what: str = "Items") -> None:
+    """Warn, in one sentence, of pictures that cannot be read, where there are any."""
+    if names:
+        named = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
+        warnings.warn(
+            f"{what} left out because their pictures cannot be read: {len(names):,} of {total:,} "
+            f"({named}).",
+            BecamWarning,
+            stacklevel=3,
+        )
 
 
 def require_folder(path: Path) -> Path:

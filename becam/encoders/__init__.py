@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ def load_recorded(
             f"The weights of {record.describe()} are no longer at {path}; pass --weights FILE."
         )
     encoder = load_encoder(record.spec, weights=path, device=device, config=record.config)
+    encoder.record = replace(encoder.record, icc=record.icc)
     if encoder.record.identity != record.identity:
         raise BecamError(
             f"The checkpoint was trained on features of {record.describe()}, not of "

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from becam.colour import CONVERT, IGNORE, Icc
 from becam.errors import BecamError
 
 _FOLDERS = re.compile(r"(?<=:)[^:,]*/(?=[^/:,]+\.json)")
@@ -62,21 +63,25 @@ class EncoderRecord:
         weights: path of the local weights file, if any; a hint, since files move.
         weights_sha256: hash of that file: the identity that must match.
         config: the model's own configuration where the spec alone does not carry it.
+        icc: what became of the pictures' colour profiles; records of versions that did not ask
+            lack it: profiles were ignored, as by most pipelines.
     """
 
     spec: str | None
     weights: str | None = None
     weights_sha256: str | None = None
     config: dict[str, Any] | None = None
+    icc: Icc = IGNORE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and checkpoints."""
-        return {
+        values = {
             "spec": self.spec,
             "weights": self.weights,
             "weights_sha256": self.weights_sha256,
             "config": self.config,
         }
+        return values if self.icc == IGNORE else {**values, "icc": self.icc}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderRecord:
@@ -86,12 +91,13 @@ class EncoderRecord:
             values.get("weights"),
             values.get("weights_sha256"),
             values.get("config"),
+            CONVERT if values.get("icc") == CONVERT else IGNORE,
         )
 
     @property
-    def identity(self) -> tuple[str | None, str | None]:
-        """Two records with the same identity mean the same function of a picture."""
-        return (self.spec, self.weights_sha256)
+    def identity(self) -> tuple[str | None, str | None, Icc]:
+        """Two records with the same identity mean the same function of a picture's file."""
+        return (self.spec, self.weights_sha256, self.icc)
 
     def describe(self) -> str:
         """For sentences: the spec, of a file its name alone, and the start of the weights' hash.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from becam.attribution.explainer import Explainer
+from becam.data.pictures import warn_left_out
 from becam.data.tables import write_parquet
 from becam.errors import BecamError
 from becam.evaluation.aims import Aiming
@@ -19,6 +21,7 @@ from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject, content_key
 from becam.evaluation.summary import with_box_accuracy
 from becam.files import atomic_file
+from becam.images import UnreadablePicture
 from becam.progress import bar
 
 VALUES = "measures.parquet"
@@ -76,6 +79,8 @@ class Audit:
     def measure(self, auditor: Auditor, shard: Shard = WHOLE) -> None:
         """Measure, in this process, what a shard misses.
 
+        A picture that cannot be read stays missing.
+
         Raises:
             BecamError: a picture cannot be measured.
         """
@@ -85,16 +90,25 @@ class Audit:
             for subject in missing:
                 key = self._key(subject.name)
                 if key not in self._parts:  # another process may have come first
-                    self._parts.write(key, auditor.rows(subject))
+                    with suppress(UnreadablePicture):  # sum_up tells
+                        self._parts.write(key, auditor.rows(subject))
                 progress.update()
 
     def sum_up(self) -> Report:
-        """Write the values and the table of all pictures.
+        """Write the values and the table of all pictures that could be read.
 
         Raises:
-            BecamError: one is missing or damaged.
+            BecamError: none could be, or what is kept of one is damaged.
         """
-        found = self._parts.read([self._key(subject.name) for subject in self.subjects])
+        left_out = [subject.name for subject in self.missing()]
+        if len(left_out) == len(self.subjects):
+            raise BecamError(
+                f"None of the {len(self.subjects):,} pictures can be read, such as "
+                f"{self.subjects[0].path}; check them."
+            )
+        warn_left_out(left_out, len(self.subjects), what="Pictures")
+        gone = set(left_out)
+        found = self._parts.read([self._key(s.name) for s in self.subjects if s.name not in gone])
         values = with_box_accuracy(found)
         with atomic_file(self._output / VALUES) as temporary:
             write_parquet(values, temporary)

@@ -39,7 +39,6 @@ from becam.evaluation.sanity import (
 )
 from becam.evaluation.scores import on_pictures
 from becam.evaluation.subjects import Subject, annotation_of
-from becam.images import read_image
 
 Row = dict[str, Any]
 
@@ -106,18 +105,20 @@ class Auditor:
         """All values of one picture, as rows of ``becam.evaluation.summary.ROW``.
 
         Raises:
-            BecamError: an unreadable picture, an annotation of another size, an unknown item.
+            UnreadablePicture: the picture cannot be read.
+            BecamError: an annotation of another size, an unknown item.
         """
-        picture = read_image(subject.path)
         annotation = annotation_of(subject, self.plan.truth.annotations)
-        if annotation is not None and annotation.size != (picture.height, picture.width):
-            raise BecamError(
-                f"{subject.path} is {picture.width} x {picture.height} pixels but its annotation "
-                f"{annotation.size[1]} x {annotation.size[0]}; they must be of the same picture."
-            )
         found: list[Row] = []
         for identity, engine in self._engines.items():
-            view = engine.view(picture)
+            view = engine.view(subject.path)
+            width, height = view.geometry.width, view.geometry.height
+            if annotation is not None and annotation.size != (height, width):
+                raise BecamError(
+                    f"{subject.path} is {width} x {height} pixels but its annotation "
+                    f"{annotation.size[1]} x {annotation.size[0]}; they must be of the same "
+                    "picture."
+                )
             columns = {n: c for n, c in self._columns.items() if c.engine == identity}
             aims = {
                 name: self._aiming(column, view, subject, annotation)

@@ -15,13 +15,13 @@ from PIL import Image
 from becam.attribution.labels import Sources
 from becam.checkpoint import installed_version
 from becam.data.dataset import Dataset
+from becam.data.pictures import warn_left_out
 from becam.errors import BecamError, BecamWarning
 from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject, content_key
 from becam.figures.contact_sheet import check_sheet
 from becam.files import Contents, atomic_dir
 from becam.gallery.cards import CardMaker
-from becam.gallery.explaining import UnreadablePicture
 from becam.gallery.fiftyone import CONTENTS as FIFTYONE_CONTENTS
 from becam.gallery.fiftyone import FiftyOneWriter
 from becam.gallery.maps import ItemMap, MapFiles
@@ -32,7 +32,7 @@ from becam.gallery.numbers import NumberWriter
 from becam.gallery.page import PageWriter
 from becam.gallery.request import Request
 from becam.gallery.sheets import SheetWriter
-from becam.images import read_image
+from becam.images import UnreadablePicture, read_image
 from becam.progress import bar
 
 PAGE = "index.html"
@@ -43,8 +43,6 @@ CONTENTS = Contents(
     signs=frozenset({PAGE, NUMBERS}),
     others=frozenset({"assets", "data", "thumbs"}),
 )
-
-_NAMED = 3
 
 
 class Writer(Protocol):
@@ -176,15 +174,7 @@ class Gallery:
                 f"None of the {len(self.subjects):,} pictures can be read, such as "
                 f"{self.subjects[0].path}; check the dataset's pictures."
             )
-        if self.left_out:
-            named = ", ".join(self.left_out[:_NAMED])
-            more = " and others" if len(self.left_out) > _NAMED else ""
-            warnings.warn(
-                f"Items left out because their pictures cannot be read: {len(self.left_out):,} of "
-                f"{len(self.subjects):,} ({named}{more}).",
-                BecamWarning,
-                stacklevel=2,
-            )
+        warn_left_out(self.left_out, len(self.subjects))
         self._check_outputs()
         heading = self._heading()
         with ExitStack() as stack:

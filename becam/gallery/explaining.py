@@ -15,13 +15,8 @@ from becam.errors import BecamError
 from becam.evaluation.subjects import Subject
 from becam.gallery.maps import ItemMap
 from becam.gallery.model import Word
-from becam.images import read_image
 
 _BINS = 24
-
-
-class UnreadablePicture(BecamError):
-    """A picture that costs its own item and no other."""
 
 
 class ItemExplainer:
@@ -57,11 +52,7 @@ class ItemExplainer:
             UnreadablePicture: the picture cannot be read.
             BecamError: what would happen to every item.
         """
-        try:
-            picture = read_image(subject.path)
-        except BecamError as error:
-            raise UnreadablePicture(str(error)) from None
-        views = self._explainer.encode(picture)
+        views = self._explainer.encode(subject.path)
         found = [
             self._explainer.score(views, subject.name, method=method) for method in self._methods
         ]

@@ -31,7 +31,7 @@ def world(load, encoder_files, tmp_path_factory):
     shop = build_catalogue(folder / "shop", n_items=24, n_users=40, seed=5, image_size=64)
     dataset = prepare_dataset("csv", shop, folder / "dataset", k_core=2, seed=0)
     spec, weights = encoder_files["open_clip-vit"]
-    extract_features(dataset, spec, weights=weights, text_encoder="none", name="tiny")
+    extract_features(dataset, spec, weights=weights, text_encoder="none", name="tiny", icc="ignore")
     for name, adapter in (("bm3", "none"), ("befa", "befa")):
         made = make_checkpoint(load("open_clip-vit"), n_items=dataset.n_items, adapter=adapter)
         dataclasses.replace(made, item_ids=dataset.item_ids).save(folder / f"{name}.pt")
@@ -241,14 +241,15 @@ def test_a_stopped_parent_leaves_no_child(run_cli, world, tmp_path, number):
     assert pl.read_parquet(out / "measures.parquet")["picture"].n_unique() == len(complete) + 1
 
 
-def test_the_sentence_of_a_process(audit, world, tmp_path):
+def test_pictures_of_which_none_can_be_read(audit, world, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    good, broken, *_ = sorted((world / "shop" / "images").iterdir())
-    (folder / good.name).write_bytes(good.read_bytes())
-    (folder / broken.name).write_bytes(broken.read_bytes()[:200])
+    for name in ("a.jpg", "b.jpg"):
+        (folder / name).write_bytes(b"no picture")
     options = ("--images", folder, "--dataset", world / "dataset", "--target", "nearest")
-    assert broken.name in one_sentence(audit(["bm3"], *options, "--jobs=2"))
+    for jobs in ("--jobs=1", "--jobs=2"):
+        said = one_sentence(audit(["bm3"], *options, jobs))
+        assert "None of the 2 pictures can be read" in said
     assert not (tmp_path / "out" / "table.md").exists()
 
 
@@ -299,19 +300,24 @@ def test_what_can_be_wrong(audit, world, tmp_path):
     assert not (tmp_path / "out" / "table.md").exists()
 
 
-def test_an_unreadable_picture_is_named(audit, world, tmp_path):
+def test_an_unreadable_picture_is_left_out_and_named(audit, world, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     good, broken, *_ = sorted((world / "shop" / "images").iterdir())
     (folder / good.name).write_bytes(good.read_bytes())
     (folder / broken.name).write_bytes(broken.read_bytes()[:200])
-    said = one_sentence(
-        audit(
-            ["bm3"],
-            *("--images", folder, "--dataset", world / "dataset", "--target", "nearest"),
-        )
-    )
-    assert broken.name in said
+    options = ("--images", folder, "--dataset", world / "dataset", "--target", "nearest")
+    status, _, errors = audit(["bm3"], *options)
+    assert status == 0, errors
+    assert f"cannot be read: 1 of 2 ({broken.name})" in errors
+    measured = pl.read_parquet(tmp_path / "out" / "measures.parquet")["picture"]
+    assert measured.unique().to_list() == [good.name]
+    # Mended, it is measured, and the other is not measured again.
+    (folder / broken.name).write_bytes(broken.read_bytes())
+    status, _, errors = audit(["bm3"], *options)
+    assert status == 0, errors
+    assert "left out" not in errors
+    assert pl.read_parquet(tmp_path / "out" / "measures.parquet")["picture"].n_unique() == 2
 
 
 def test_help_teaches(run_cli):
