@@ -11,7 +11,6 @@ from typing import Literal
 import torch
 
 from becam.errors import BecamError
-from becam.limits import PICTURES, THREADS
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
@@ -49,11 +48,12 @@ def resolve_batch_size(asked: int | None, device: torch.device) -> int:
     A CPU gains nothing from more than a few, and they take memory; a GPU wants many.
 
     Raises:
-        BecamError: fewer than one, or more than a machine holds.
+        BecamError: fewer than one.
     """
     if asked is None:
         return 256 if device.type == "cuda" else 16
-    PICTURES.check(asked, "--batch-size")
+    if asked < 1:
+        raise BecamError("--batch-size must be at least 1.")
     return asked
 
 
@@ -69,9 +69,10 @@ def limited_threads(count: int) -> Iterator[None]:
     """Use ``count`` CPU threads inside the block.
 
     Raises:
-        BecamError: fewer than one, or more than a machine runs.
+        BecamError: fewer than one.
     """
-    THREADS.check(count, "--threads")
+    if count < 1:
+        raise BecamError(f"--threads must be 1 or more, not {count}.")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

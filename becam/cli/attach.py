@@ -14,9 +14,7 @@ from becam.cli.options import (
     ModalityOption,
     OverwriteOption,
     SeedOption,
-    number,
 )
-from becam.limits import FOLDS, HELD_OUT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,14 +63,12 @@ def attach(
     ] = "none",
     adapter_option: AdapterOptionOption = None,
     folds: Annotated[
-        int, number(FOLDS, "--folds", help="Parts of the cross-validation that picks the penalty.")
+        int, typer.Option("--folds", help="Parts of the cross-validation that picks the penalty.")
     ] = 5,
     held_out: Annotated[
         float,
-        number(
-            HELD_OUT,
-            "--held-out",
-            help="Share of the items that the report is measured on (1,000 at most).",
+        typer.Option(
+            "--held-out", help="Share of the items that the report is measured on (1,000 at most)."
         ),
     ] = 0.1,
     seed: SeedOption = 0,

@@ -23,10 +23,8 @@ from becam.cli.options import (
     SeedOption,
     SpaceOption,
     TargetLayerOption,
-    number,
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
-from becam.limits import ITEMS, STAGES, STEPS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,8 +89,8 @@ def audit(
     ] = "",
     items: Annotated[
         int,
-        number(
-            ITEMS, "--items", help="How many pictures; more of them later go on where these end."
+        typer.Option(
+            "--items", min=1, help="How many pictures; more of them later go on where these end."
         ),
     ] = 100,
     target: Annotated[
@@ -134,10 +132,12 @@ def audit(
     no_adapter: NoAdapterOption = False,
     space: SpaceOption = "adapted",
     masking: MaskingOption = "mean",
-    steps: Annotated[int, number(STEPS, "--steps", help="Steps of deletion and insertion.")] = 32,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Steps of deletion and insertion.")
+    ] = 32,
     stages: Annotated[
         int,
-        number(STAGES, "--stages", help="Stages in which the encoder is randomised (sanity)."),
+        typer.Option("--stages", min=1, help="Stages in which the encoder is randomised (sanity)."),
     ] = 3,
     target_layer: TargetLayerOption = None,
     encoder: CheckpointEncoderOption = None,

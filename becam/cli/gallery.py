@@ -26,10 +26,8 @@ from becam.cli.options import (
     SpaceOption,
     TargetLayerOption,
     ToleranceOption,
-    number,
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
-from becam.limits import PICTURE_SIDE
 
 if TYPE_CHECKING:
     from becam.evaluation.selection import Selection
@@ -106,10 +104,11 @@ def gallery(
     omission: OmissionOption = 60.0,
     picture_size: Annotated[
         int,
-        number(
-            PICTURE_SIDE,
+        typer.Option(
             "--picture-size",
             metavar="PIXELS",
+            min=64,
+            max=2048,
             help="Longer side of the pages' pictures.",
         ),
     ] = 320,

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.options import (
-    OverwriteOption,
-    SeedOption,
-    number,
-)
-from becam.limits import CORE
+from becam.cli.options import OverwriteOption, SeedOption
 
 if TYPE_CHECKING:
     from becam.data.manifest import Manifest
@@ -84,18 +79,18 @@ def prepare(
     ] = None,
     k_core: Annotated[
         int | None,
-        number(
-            CORE,
+        typer.Option(
             "--k-core",
+            min=1,
             help="Fewest interactions of each user and each item that stay. Default: 10; 1 for "
             "mmrec, which is filtered already.",
         ),
     ] = None,
     user_core: Annotated[
-        int | None, number(CORE, "--user-core", help="The users' own, in place of --k-core.")
+        int | None, typer.Option("--user-core", min=1, help="The users' own, in place of --k-core.")
     ] = None,
     item_core: Annotated[
-        int | None, number(CORE, "--item-core", help="The items' own, in place of --k-core.")
+        int | None, typer.Option("--item-core", min=1, help="The items' own, in place of --k-core.")
     ] = None,
     split: Annotated[
         str | None,

@@ -12,14 +12,10 @@ from becam.cli.options import (
     DatasetArgument,
     DeviceOption,
     FeaturesOption,
-    LearningRateOption,
     ModalityOption,
     OverwriteOption,
-    PatienceOption,
     SeedOption,
-    number,
 )
-from becam.limits import EPOCHS, INTERACTIONS, SECONDS, THREADS, WARMUP
 
 
 def train(
@@ -64,17 +60,27 @@ def train(
             "trained; trainable learns the features too, as MMRec does, at a much larger cost.",
         ),
     ] = "frozen",
-    lr: LearningRateOption = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", help="Adam's learning rate; default: the recommender's own."),
+    ] = None,
     batch_size: Annotated[
-        int, number(INTERACTIONS, "--batch-size", help="Interactions a step.")
+        int, typer.Option("--batch-size", min=1, help="Interactions a step.")
     ] = 2048,
-    epochs: Annotated[int, number(EPOCHS, "--epochs", help="Most epochs.")] = 1000,
-    patience: PatienceOption = 10,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Most epochs.")] = 1000,
+    patience: Annotated[
+        int,
+        typer.Option(
+            "--patience",
+            min=1,
+            help="Epochs without a better validation Recall@20 that end training.",
+        ),
+    ] = 10,
     warmup: Annotated[
         int | None,
-        number(
-            WARMUP,
+        typer.Option(
             "--warmup",
+            min=0,
             help="First epochs on which patience does not count. Default: the recommender's own: "
             "BM3 can rest at the popularity baseline for dozens of epochs before it learns.",
         ),
@@ -90,9 +96,9 @@ def train(
     device: DeviceOption = "auto",
     threads: Annotated[
         int,
-        number(
-            THREADS,
+        typer.Option(
             "--threads",
+            min=1,
             help="CPU threads. On small data one is fastest: the steps are so short that a second "
             "thread mostly waits.",
         ),
@@ -108,8 +114,8 @@ def train(
     ] = False,
     save_every: Annotated[
         float,
-        number(
-            SECONDS, "--save-every", help="Seconds between saves of what --resume goes on from."
+        typer.Option(
+            "--save-every", min=0, help="Seconds between saves of what --resume goes on from."
         ),
     ] = 30.0,
 ) -> None:

@@ -67,10 +67,15 @@ def find_layout(path: Path) -> Layout:
     separator = _separator(header)
     if not _has_marks(path):
         return Layout(separator, quoted=False)
-    quoted, plain = _survey(path, separator, header)
+    quoted = _survey(path, separator, header)
+    if quoted.exact() and quoted.rows == _count_lines(path):
+        return Layout(separator, quoted=True)
+    plain = _survey_plain(path, separator, header)
     for fits in (_Fit.exact, _Fit.loose):
-        # Where both fit, rows over several lines are believed only of a file that quotes its names.
-        if fits(quoted) and (quoted.rows == plain.rows or not fits(plain) or '"' in header):
+        # Where both fit, rows over several lines are believed only of a file that shows elsewhere
+        # that it quotes: its names, or marks within quotes, which are doubled.
+        shown = quoted.doubled or '"' in header or quoted.rows == plain.rows
+        if fits(quoted) and (shown or not fits(plain)):
             return Layout(separator, quoted=True, broken=plain.rows - quoted.rows)
         if fits(plain) and not (fits is _Fit.loose and fits(quoted)):
             return Layout(separator, quoted=False)
@@ -125,6 +130,7 @@ class _Fit:
     """How the rows of one reading compare with the header."""
 
     valid: bool = True
+    doubled: bool = False
     rows: int = 0
     short: int = 0
     long: int = 0
@@ -146,18 +152,21 @@ class _Counter:
         self._expected = expected
         self._fields, self._length = 1, 0  # of the row that the last block left unfinished
 
-    def add(self, size: int, separators: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
-        """Count a block by the places of its separators and line ends."""
-        before = np.searchsorted(separators, ends)
+    def add(self, divides: NDArray[np.bool_], ending: NDArray[np.bool_]) -> None:
+        """Count a block by which of its bytes are separators and which end lines."""
+        places = np.flatnonzero(divides | ending)
+        which = np.flatnonzero(ending[places])
+        ends, before = places[which], which - np.arange(len(which))  # separators before each end
+        size, separators = len(divides), len(places) - len(which)
         fields = np.diff(before, prepend=0) + 1
         lengths = np.diff(ends, prepend=-1) - 1
         if len(ends):
             fields[0] += self._fields - 1
             lengths[0] += self._length
-            self._fields, self._length = 1 + len(separators) - int(before[-1]), size - ends[-1] - 1
+            self._fields, self._length = 1 + separators - int(before[-1]), size - ends[-1] - 1
             self._count(fields, lengths)
         else:
-            self._fields += len(separators)
+            self._fields += separators
             self._length += size
 
     def finish(self) -> _Fit:
@@ -172,27 +181,31 @@ class _Counter:
         self.fit.long += int((fields > self._expected).sum())
 
 
-def _survey(path: Path, separator: str, header: str) -> tuple[_Fit, _Fit]:
-    """How the file fits its header with quotes, and without."""
-    mark = ord(separator)
-    quoted = _Counter(len(_split(header, separator)))
-    plain = _Counter(header.split("\n", 1)[0].count(separator) + 1)
-    inside = False
+def _survey(path: Path, separator: str, header: str) -> _Fit:
+    """How the rows fit the header where marks quote."""
+    counter = _Counter(len(_split(header, separator)))
+    valid, inside = True, False
     for block in _blocks(path):
-        marks, divides, ends = block == _QUOTE, block == mark, block == _LINE_FEED
+        marks, divides, ends = (block == byte for byte in (_QUOTE, ord(separator), _LINE_FEED))
         within = np.bitwise_xor.accumulate(marks[1:-1].view(np.uint8)).view(np.bool_) ^ inside
         borders = marks | divides | ends
         # A mark opens behind a separator, or closes before one; or it is half of a doubled one.
         opening = within & marks[1:-1] & ~borders[:-2]
         closing = ~within & marks[1:-1] & ~(borders | (block == _CARRIAGE_RETURN))[2:]
-        quoted.fit.valid &= not (opening.any() or closing.any())
+        valid = valid and not (opening.any() or closing.any())
+        counter.fit.doubled |= bool((within & marks[1:-1] & marks[:-2]).any())
         inside = bool(within[-1])
-        plain.add(len(within), *map(np.flatnonzero, (divides[1:-1], ends[1:-1])))
-        quoted.add(
-            len(within), *map(np.flatnonzero, (divides[1:-1] & ~within, ends[1:-1] & ~within))
-        )
-    quoted.fit.valid &= not inside
-    return quoted.finish(), plain.finish()
+        counter.add(divides[1:-1] & ~within, ends[1:-1] & ~within)
+    counter.fit.valid = valid and not inside
+    return counter.finish()
+
+
+def _survey_plain(path: Path, separator: str, header: str) -> _Fit:
+    """How the lines fit the header where marks are letters like any other."""
+    counter = _Counter(header.split("\n", 1)[0].count(separator) + 1)
+    for block in _blocks(path):
+        counter.add(block[1:-1] == ord(separator), block[1:-1] == _LINE_FEED)
+    return counter.finish()
 
 
 def _blocks(path: Path) -> Iterator[NDArray[np.uint8]]:
@@ -211,6 +224,14 @@ def _blocks(path: Path) -> Iterator[NDArray[np.uint8]]:
 def _has_marks(path: Path) -> bool:
     with open_file(path) as stream:
         return any(b'"' in block for block in iter(lambda: stream.read(_BLOCK), b""))
+
+
+def _count_lines(path: Path) -> int:
+    with open_file(path) as stream:
+        blocks, last = 0, b"\n"
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            blocks, last = blocks + block.count(b"\n"), block[-1:]
+    return blocks + (last != b"\n")
 
 
 def _is_quoted_in_part(path: Path, separator: str) -> bool:

@@ -20,7 +20,6 @@ from becam.contents import Contents, find_contents, known_items
 from becam.data.dataset import Dataset, sort_modalities
 from becam.errors import BecamError
 from becam.evaluation.deviation_summary import Summary, summarise
-from becam.limits import DEGREES, SEED
 from becam.progress import bar
 
 Floats = NDArray[np.float64]
@@ -146,8 +145,11 @@ def deviations(
         checkpoints, dataset, modalities, labels, omission, seed: as there.
         progress: show a bar on stderr where it takes more than a second.
     """
-    DEGREES.check(omission, "--omission")
-    SEED.check(seed, "--seed")
+    if not 0 < omission <= DRIFT_DEGREES:
+        raise BecamError(
+            f"--omission is an angle above 0 and up to {DRIFT_DEGREES:g} degrees, beyond which it "
+            f"is drift, not {omission:g}."
+        )
     sources = named_sources(checkpoints, labels)
     opened = dataset if dataset is None or isinstance(dataset, Dataset) else Dataset.open(dataset)
     for source, given in sources:
