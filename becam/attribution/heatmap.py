@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -72,14 +72,18 @@ class Heatmap:
     def save(self, path: str | Path) -> None:
         """Write map, weights, geometry and ``to_dict`` as one ``.npz``, whole or not at all."""
         with atomic_file(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                raw=self.raw,
-                weights=self.weights,
-                size=np.array([self.geometry.width, self.geometry.height]),
-                box=np.array(self.geometry.box),
-                meta=np.array(json.dumps(self.to_dict())),
-            )
+            self.write(stream)
+
+    def write(self, stream: IO[bytes]) -> None:
+        """What :meth:`save` writes, into a stream."""
+        np.savez_compressed(
+            stream,
+            raw=self.raw,
+            weights=self.weights,
+            size=np.array([self.geometry.width, self.geometry.height]),
+            box=np.array(self.geometry.box),
+            meta=np.array(json.dumps(self.to_dict())),
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Heatmap:

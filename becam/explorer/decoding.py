@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,16 +39,23 @@ def main() -> None:
         _limit_time(request["seconds"])
         data = requests.read(request["bytes"])
         try:
-            _answer(answers, request, data)
+            values, parts = _answer(request, data)
         except TooManyPixels as error:
             _say(answers, refusal=str(error), large=True)
         except BecamError as error:
             _say(answers, refusal=str(error), large=False)
+        except MemoryError:
+            sentence = f"{request['name']} needs too much memory; scale the picture down first."
+            _say(answers, refusal=sentence, large=False)
+        else:
+            _say(answers, **values)
+            answers.writelines(parts)
         answers.flush()
-        del data
+        values, parts, data = {}, [], b""  # nothing of it is kept
 
 
-def _answer(answers: BinaryIO, request: dict[str, Any], data: bytes) -> None:
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], Iterable[bytes]]:
+    """What is said of a picture, and the bytes that follow."""
     source = Path(request["path"]) if request["path"] is not None else io.BytesIO(data)
     picture = read_image(
         source, max_pixels=request["pixels"], name=request["name"], icc=request["icc"]
@@ -56,14 +63,11 @@ def _answer(answers: BinaryIO, request: dict[str, Any], data: bytes) -> None:
     size = {"width": picture.width, "height": picture.height}
     if request["shown"]:
         encoded = _shrunk(picture, request["side"])
-        _say(answers, **size, bytes=len(encoded))
-        answers.write(encoded)
-        return
+        return size | {"bytes": len(encoded)}, [encoded]
     if request["side"]:
         picture.thumbnail((request["side"],) * 2, Image.Resampling.LANCZOS)
-    _say(answers, **size, shown=picture.size, bytes=3 * picture.width * picture.height)
-    for band in bands(*picture.size):
-        answers.write(picture.crop(band).tobytes())
+    parts = (picture.crop(band).tobytes() for band in bands(*picture.size))
+    return size | {"shown": picture.size}, parts
 
 
 def bands(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import textwrap
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -76,11 +74,10 @@ def maps(answer: Answer, explorer: Explorer) -> bytes:
     """Raw maps and weights, one ``.npz`` a map as ``Heatmap.load`` reads them; ZIP."""
     stream = io.BytesIO()
     heatmaps = [heatmap for maps in _by_method(answer) for heatmap in maps]
-    with tempfile.TemporaryDirectory(prefix="becam-serve-") as folder, ZipFile(stream, "w") as zip:
+    with ZipFile(stream, "w") as zip:
         for number, heatmap in enumerate(heatmaps):
-            path = Path(folder) / f"{number}.npz"
-            heatmap.save(path)
-            zip.write(path, path.name)
+            with zip.open(f"{number}.npz", "w") as file:
+                heatmap.write(file)
         zip.writestr("numbers.json", numbers(answer, explorer))
     return stream.getvalue()
 
