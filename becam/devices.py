@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from becam.errors import BecamError
+from becam.limits import PICTURES, THREADS
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
@@ -48,12 +49,11 @@ def resolve_batch_size(asked: int | None, device: torch.device) -> int:
     A CPU gains nothing from more than a few, and they take memory; a GPU wants many.
 
     Raises:
-        BecamError: fewer than one.
+        BecamError: fewer than one, or more than a machine holds.
     """
     if asked is None:
         return 256 if device.type == "cuda" else 16
-    if asked < 1:
-        raise BecamError("--batch-size must be at least 1.")
+    PICTURES.check(asked, "--batch-size")
     return asked
 
 
@@ -69,10 +69,9 @@ def limited_threads(count: int) -> Iterator[None]:
     """Use ``count`` CPU threads inside the block.
 
     Raises:
-        BecamError: fewer than one.
+        BecamError: fewer than one, or more than a machine runs.
     """
-    if count < 1:
-        raise BecamError(f"--threads must be 1 or more, not {count}.")
+    THREADS.check(count, "--threads")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -1,5 +1,9 @@
 """What becam raises for anything a user can mend, and warns with."""
 
+from __future__ import annotations
+
+from reprlib import Repr
+
 
 class BecamError(Exception):
     """A problem the user can act on.
@@ -15,3 +19,23 @@ class BecamWarning(UserWarning):
 
 class MissingFileError(BecamError):
     """A file that should be read is not there."""
+
+
+class _Quoting(Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+        self.maxlist = self.maxdict = self.maxtuple = self.maxset = 4
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write out the digits of huge numbers.
+        return "a number of too many digits" if x.bit_length() > 128 else repr(x)
+
+
+def quoted(value: object) -> str:
+    """A value as a sentence quotes it: a line of bounded length, whatever it holds."""
+    return _QUOTING.repr(value)
+
+
+_QUOTING = _Quoting()

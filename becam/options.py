@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from becam.errors import BecamError
+from becam.errors import BecamError, quoted
+from becam.limits import Limits
 
 Value = int | float | str | bool
 
@@ -29,6 +30,7 @@ class Option:
         least: the smallest value that a number may have.
         most: the largest.
         below: what it must stay below.
+        limits: in place of these three, bounds that several options share.
     """
 
     help: str
@@ -36,6 +38,12 @@ class Option:
     least: float = -math.inf
     most: float = math.inf
     below: float = math.inf
+    limits: Limits | None = None
+
+    @property
+    def bounds(self) -> Limits:
+        """Between what a number must lie."""
+        return self.limits or Limits(least=self.least, most=self.most, below=self.below)
 
 
 @dataclass(frozen=True)
@@ -71,23 +79,15 @@ class DeclaredOption:
         except (ValueError, TypeError, ZeroDivisionError, OverflowError):
             expected = {int: "a whole number", float: "a number", bool: "true or false"}
             wanted = expected.get(self.kind) or f"one of {', '.join(self.choices)}"
-            raise BecamError(f"The option {self.name} is {wanted}, not {value!r}.") from None
-        if isinstance(parsed, int | float) and not self._in_range(parsed):
-            raise BecamError(f"The option {self.name} must be {self._range()}, not {value}.")
+            raise BecamError(f"The option {self.name} is {wanted}, not {quoted(value)}.") from None
+        bounds = self.note.bounds
+        if isinstance(parsed, int | float) and not bounds.hold(parsed):
+            raise BecamError(f"The option {self.name} must be {bounds}, not {_bare(value)}.")
         return parsed
 
-    def _in_range(self, value: float) -> bool:
-        note = self.note
-        return math.isfinite(value) and note.least <= value <= note.most and value < note.below
-
-    def _range(self) -> str:
-        note = self.note
-        parts = [f"{note.least:g} or more"] if note.least > -math.inf else []
-        parts += [f"{note.most:g} or less"] if note.most < math.inf else []
-        parts += [f"below {note.below:g}"] if note.below < math.inf else []
-        return " and ".join(parts) or "a number"
-
     def _parse(self, value: object) -> Value:
+        if not isinstance(value, str | int | float):
+            raise TypeError
         if self.kind is bool:
             words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
             if isinstance(value, bool):
@@ -96,12 +96,12 @@ class DeclaredOption:
                 raise ValueError
             return words[str(value).lower()]
         if self.kind is str:
-            if self.choices and value not in self.choices:
+            if not isinstance(value, str) or (self.choices and value not in self.choices):
                 raise ValueError
-            return str(value)
+            return value
         if isinstance(value, bool):
             raise ValueError
-        number = Fraction(value) if isinstance(value, str) and "/" in value else float(str(value))
+        number = _number(value)
         if self.kind is int:
             if number != int(number):
                 raise ValueError
@@ -169,6 +169,22 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, str]:
             raise BecamError(f"{pair!r} is not NAME=VALUE, such as layers=2.")
         parsed[name.strip().replace("-", "_")] = value.strip()
     return parsed
+
+
+def _number(value: str | float) -> Fraction | float:
+    if not isinstance(value, str):
+        return value
+    if "/" in value:
+        return Fraction(value)
+    try:
+        return int(value)  # a float would round large ones
+    except ValueError:
+        return float(value)
+
+
+def _bare(value: object) -> str:
+    """A number as it was typed."""
+    return quoted(value).strip("'")
 
 
 def _kind(hint: Any) -> tuple[type, tuple[str, ...]]:

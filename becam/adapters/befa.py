@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from becam.adapters.base import Adapter
 from becam.errors import BecamError
+from becam.limits import DROPOUT
 from becam.options import Option
 
 Variant = Literal["equations", "released"]
@@ -49,7 +50,7 @@ class BeFA(Adapter):
         # the paper's ratio and half of it. A wider one costs the square of its width.
         ratio: Annotated[float, Option("lambda, hidden width / d.", search=(2.0, 4.0))] = 4.0,
         dropout: Annotated[
-            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), least=0, below=1)
+            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), limits=DROPOUT)
         ] = 0.1,
     ) -> None:
         super().__init__(dim)

@@ -13,6 +13,7 @@ from becam.adapters.base import Adapter
 from becam.adapters.befa import MAX_RATIO
 from becam.adapters.gates import HardConcreteGates
 from becam.errors import BecamError
+from becam.limits import DROPOUT, WARMUP, WEIGHT
 from becam.options import Option, parse_options
 
 _LOG_ALPHA = 1.0
@@ -47,13 +48,15 @@ class LearnedBeFA(Adapter):
         dim: int,
         size_penalty: Annotated[
             float,
-            Option("Price of one embedding width of units.", search=(0.001, 0.003, 0.01), least=0),
+            Option(
+                "Price of one embedding width of units.", search=(0.001, 0.003, 0.01), limits=WEIGHT
+            ),
         ] = 0.003,
         anneal: Annotated[
-            int, Option("Epochs until the penalty has its full weight.", least=0)
+            int, Option("Epochs until the penalty has its full weight.", limits=WARMUP)
         ] = 20,
         dropout: Annotated[
-            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), least=0, below=1)
+            float, Option("Probability of dropout.", search=(0.1, 0.3, 0.5), limits=DROPOUT)
         ] = 0.1,
         units: list[int] | None = None,
     ) -> None:

@@ -14,7 +14,9 @@ from becam.cli.options import (
     ModalityOption,
     OverwriteOption,
     SeedOption,
+    number,
 )
+from becam.limits import FOLDS, HELD_OUT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,12 +65,14 @@ def attach(
     ] = "none",
     adapter_option: AdapterOptionOption = None,
     folds: Annotated[
-        int, typer.Option("--folds", help="Parts of the cross-validation that picks the penalty.")
+        int, number(FOLDS, "--folds", help="Parts of the cross-validation that picks the penalty.")
     ] = 5,
     held_out: Annotated[
         float,
-        typer.Option(
-            "--held-out", help="Share of the items that the report is measured on (1,000 at most)."
+        number(
+            HELD_OUT,
+            "--held-out",
+            help="Share of the items that the report is measured on (1,000 at most).",
         ),
     ] = 0.1,
     seed: SeedOption = 0,

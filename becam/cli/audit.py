@@ -23,8 +23,10 @@ from becam.cli.options import (
     SeedOption,
     SpaceOption,
     TargetLayerOption,
+    number,
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
+from becam.limits import ITEMS, STAGES, STEPS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,8 +91,8 @@ def audit(
     ] = "",
     items: Annotated[
         int,
-        typer.Option(
-            "--items", min=1, help="How many pictures; more of them later go on where these end."
+        number(
+            ITEMS, "--items", help="How many pictures; more of them later go on where these end."
         ),
     ] = 100,
     target: Annotated[
@@ -132,12 +134,10 @@ def audit(
     no_adapter: NoAdapterOption = False,
     space: SpaceOption = "adapted",
     masking: MaskingOption = "mean",
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Steps of deletion and insertion.")
-    ] = 32,
+    steps: Annotated[int, number(STEPS, "--steps", help="Steps of deletion and insertion.")] = 32,
     stages: Annotated[
         int,
-        typer.Option("--stages", min=1, help="Stages in which the encoder is randomised (sanity)."),
+        number(STAGES, "--stages", help="Stages in which the encoder is randomised (sanity)."),
     ] = 3,
     target_layer: TargetLayerOption = None,
     encoder: CheckpointEncoderOption = None,

@@ -13,7 +13,9 @@ from becam.cli.options import (
     OmissionOption,
     OverwriteOption,
     SeedOption,
+    number,
 )
+from becam.limits import WORST
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,9 +55,7 @@ def deviation(
     omission: OmissionOption = 60.0,
     worst: Annotated[
         int,
-        typer.Option(
-            "--worst", min=1, max=100, help="How many of the farthest items worst.json lists."
-        ),
+        number(WORST, "--worst", help="How many of the farthest items worst.json lists."),
     ] = 20,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,

@@ -27,8 +27,10 @@ from becam.cli.options import (
     SpaceOption,
     TargetLayerOption,
     ToleranceOption,
+    number,
     with_options,
 )
+from becam.limits import DPI, FIGURE_ITEMS, ITEMS, LETTERS, SAMPLE
 
 if TYPE_CHECKING:
     from becam.figures.page import Page, PaperFigure
@@ -78,10 +80,8 @@ class PageOptions:
             help="A TrueType font that is installed; STIXGeneral resembles Times and always is."
         ),
     ] = "DejaVu Sans"
-    font_size: Annotated[float, typer.Option(help="In points.")] = 7.0
-    dpi: Annotated[
-        int, typer.Option(min=30, max=1200, help="Pixels an inch of the pictures in the figure.")
-    ] = 300
+    font_size: Annotated[float, number(LETTERS, help="In points.")] = 7.0
+    dpi: Annotated[int, number(DPI, help="Pixels an inch of the pictures in the figure.")] = 300
 
     def page(self, output: Path) -> Page:
         """The page, and a check that ``output`` can be written, before anything takes time."""
@@ -189,7 +189,7 @@ def figure_2(
     ckpt: CheckpointsArgument,
     dataset: TrainedOnOption,
     output: FigureOption = Path("figure-2.pdf"),
-    count: Annotated[int, typer.Option("--count", min=1, help="Items in each group.")] = 3,
+    count: Annotated[int, number(FIGURE_ITEMS, "--count", help="Items in each group.")] = 3,
     *,
     page: PageOptions,
     maps: MapOptions,
@@ -269,7 +269,7 @@ def figure_8(
     items: RuleOption = "top-drift:2",
     looked_at: Annotated[
         int,
-        typer.Option("--scenes", min=1, help="How many of the scenes to look at, drawn at random."),
+        number(ITEMS, "--scenes", help="How many of the scenes to look at, drawn at random."),
     ] = 500,
     text: Annotated[
         str | None,
@@ -313,7 +313,7 @@ def figure_9(
     dataset: TrainedOnOption,
     output: FigureOption = Path("figure-9.pdf"),
     modality: Annotated[str, typer.Option("--modality", help="Of the content.")] = "image",
-    count: Annotated[int, typer.Option("--count", min=5, help="Items to sample.")] = 500,
+    count: Annotated[int, number(SAMPLE, "--count", help="Items to sample.")] = 500,
     no_adapter: NoAdapterOption = False,
     seed: SeedOption = 0,
     *,

@@ -26,8 +26,10 @@ from becam.cli.options import (
     SpaceOption,
     TargetLayerOption,
     ToleranceOption,
+    number,
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
+from becam.limits import PICTURE_SIDE
 
 if TYPE_CHECKING:
     from becam.evaluation.selection import Selection
@@ -104,11 +106,10 @@ def gallery(
     omission: OmissionOption = 60.0,
     picture_size: Annotated[
         int,
-        typer.Option(
+        number(
+            PICTURE_SIDE,
             "--picture-size",
             metavar="PIXELS",
-            min=64,
-            max=2048,
             help="Longer side of the pages' pictures.",
         ),
     ] = 320,

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from becam.limits import (
+    DEGREES,
+    EPOCHS,
+    JOBS,
+    LEARNING_RATE,
+    MASKS,
+    PICTURES,
+    SEED,
+    TOLERANCE,
+    Limits,
+)
 from becam.options import DeclaredOption
+
+
+def number(limits: Limits, *names: str, **more: Any) -> Any:
+    """A typer option, by its names, whose number lies within ``limits``; ``more`` is typer's.
+
+    Not typer's own bounds: they let NaN pass, and the library's sentence is the same.
+    """
+
+    def check(parameter: typer.CallbackParam, value: Any) -> Any:
+        if value is not None:
+            limits.check(value, parameter.opts[0])
+        return value
+
+    return typer.Option(*names, callback=check, **more)
+
 
 DatasetArgument = Annotated[
     Path, typer.Argument(help="A dataset folder made by becam prepare.", metavar="DATASET")
@@ -29,25 +55,25 @@ DeviceOption = Annotated[
     str, typer.Option("--device", help="auto (CUDA where there is one), cpu or cuda.")
 ]
 BatchSizeOption = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Pictures per forward pass of the encoder.")
+    int, number(PICTURES, "--batch-size", help="Pictures per forward pass of the encoder.")
 ]
 MaskBatchSizeOption = Annotated[
     int | None,
-    typer.Option(
+    number(
+        PICTURES,
         "--batch-size",
-        min=1,
         help="Masked pictures per forward pass of the encoder. Default: 16 on a CPU, 256 on a GPU.",
     ),
 ]
 JobsOption = Annotated[
     int,
-    typer.Option(
+    number(
+        JOBS,
         "--jobs",
-        min=1,
         help="Trainings, or pictures, at a time, each in a process of its own.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all that is random.")]
+SeedOption = Annotated[int, number(SEED, "--seed", help="Seed of all that is random.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace an output that is already there.")
 ]
@@ -95,19 +121,32 @@ MethodOption = Annotated[
 ]
 BudgetOption = Annotated[
     int | None,
-    typer.Option(
+    number(
+        MASKS,
         "--budget",
         metavar="MASKS",
-        min=1,
         help="Fast: encode this many masks and infer the others (the option budget of becam).",
     ),
 ]
 ToleranceOption = Annotated[
     float | None,
-    typer.Option(
+    number(
+        TOLERANCE,
         "--tolerance",
         help="Fast: encode masks until the expected correlation with the map of all is within "
         "this of 1, such as 0.02 (the option tolerance of becam).",
+    ),
+]
+LearningRateOption = Annotated[
+    float | None,
+    number(LEARNING_RATE, "--lr", help="Adam's learning rate; default: the recommender's own."),
+]
+PatienceOption = Annotated[
+    int,
+    number(
+        EPOCHS,
+        "--patience",
+        help="Epochs without a better validation Recall@20 that end a training.",
     ),
 ]
 RandomiseOption = Annotated[
@@ -119,8 +158,11 @@ RandomiseOption = Annotated[
 ]
 OmissionOption = Annotated[
     float,
-    typer.Option(
-        "--omission", metavar="DEGREES", help="The angle beyond which content omits behaviour."
+    number(
+        DEGREES,
+        "--omission",
+        metavar="DEGREES",
+        help="The angle beyond which content omits behaviour.",
     ),
 ]
 SpaceOption = Annotated[

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.options import OverwriteOption, SeedOption
+from becam.cli.options import (
+    OverwriteOption,
+    SeedOption,
+    number,
+)
+from becam.limits import CORE
 
 if TYPE_CHECKING:
     from becam.data.manifest import Manifest
@@ -79,18 +84,18 @@ def prepare(
     ] = None,
     k_core: Annotated[
         int | None,
-        typer.Option(
+        number(
+            CORE,
             "--k-core",
-            min=1,
             help="Fewest interactions of each user and each item that stay. Default: 10; 1 for "
             "mmrec, which is filtered already.",
         ),
     ] = None,
     user_core: Annotated[
-        int | None, typer.Option("--user-core", min=1, help="The users' own, in place of --k-core.")
+        int | None, number(CORE, "--user-core", help="The users' own, in place of --k-core.")
     ] = None,
     item_core: Annotated[
-        int | None, typer.Option("--item-core", min=1, help="The items' own, in place of --k-core.")
+        int | None, number(CORE, "--item-core", help="The items' own, in place of --k-core.")
     ] = None,
     split: Annotated[
         str | None,

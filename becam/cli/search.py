@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.experiment import StoreOption, console
-from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption, SeedOption
+from becam.cli.options import (
+    DatasetArgument,
+    DeviceOption,
+    FeaturesOption,
+    PatienceOption,
+    SeedOption,
+    number,
+)
+from becam.limits import EPOCHS, LEARNING_RATE, TRIALS
 
 if TYPE_CHECKING:
     from becam.experiments.search import Tuning
@@ -28,16 +36,13 @@ def search(
         list[str] | None,
         typer.Option("--adapter-option", metavar="NAME=VALUE", help="Fix an option of it."),
     ] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Fix the learning rate.")] = None,
+    lr: Annotated[
+        float | None, number(LEARNING_RATE, "--lr", help="Fix the learning rate.")
+    ] = None,
     features: FeaturesOption = None,
-    trials: Annotated[
-        int, typer.Option("--trials", min=1, help="How many trainings, at most.")
-    ] = 20,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Most epochs of each.")] = 200,
-    patience: Annotated[
-        int,
-        typer.Option("--patience", min=1, help="Epochs without a better validation that end one."),
-    ] = 10,
+    trials: Annotated[int, number(TRIALS, "--trials", help="How many trainings, at most.")] = 20,
+    epochs: Annotated[int, number(EPOCHS, "--epochs", help="Most epochs of each.")] = 200,
+    patience: PatienceOption = 10,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
 ) -> None:

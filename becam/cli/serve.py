@@ -16,7 +16,9 @@ from becam.cli.options import (
     MaskingOption,
     PrecisionOption,
     TargetLayerOption,
+    number,
 )
+from becam.limits import PORT
 
 
 def serve(
@@ -37,7 +39,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any that is free."),
+        number(PORT, "--port", help="Where to listen; 0 takes any that is free."),
     ] = 8420,
     browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")

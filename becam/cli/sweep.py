@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.experiment import KeepOption, StoreOption, console, report, run
-from becam.cli.options import DatasetArgument, DeviceOption, FeaturesOption, JobsOption
+from becam.cli.options import (
+    DatasetArgument,
+    DeviceOption,
+    FeaturesOption,
+    JobsOption,
+    LearningRateOption,
+    PatienceOption,
+    number,
+)
+from becam.limits import EPOCHS, SEEDS
 
 if TYPE_CHECKING:
     from becam.experiments.sweep import LambdaSweep
@@ -31,16 +40,10 @@ def sweep_lambda(
         typer.Option("--model-option", metavar="NAME=VALUE", help="An option of the recommender."),
     ] = None,
     features: FeaturesOption = None,
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", help="Adam's learning rate; default: the recommender's own."),
-    ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Most epochs.")] = 1000,
-    patience: Annotated[
-        int,
-        typer.Option("--patience", min=1, help="Epochs without a better validation that end one."),
-    ] = 10,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each, seeds from 0.")] = 5,
+    lr: LearningRateOption = None,
+    epochs: Annotated[int, number(EPOCHS, "--epochs", help="Most epochs.")] = 1000,
+    patience: PatienceOption = 10,
+    seeds: Annotated[int, number(SEEDS, "--seeds", help="Runs of each, seeds from 0.")] = 5,
     jobs: JobsOption = 1,
     keep_checkpoints: KeepOption = True,
     device: DeviceOption = "auto",

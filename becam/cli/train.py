@@ -12,10 +12,14 @@ from becam.cli.options import (
     DatasetArgument,
     DeviceOption,
     FeaturesOption,
+    LearningRateOption,
     ModalityOption,
     OverwriteOption,
+    PatienceOption,
     SeedOption,
+    number,
 )
+from becam.limits import EPOCHS, INTERACTIONS, SECONDS, THREADS, WARMUP
 
 
 def train(
@@ -60,27 +64,17 @@ def train(
             "trained; trainable learns the features too, as MMRec does, at a much larger cost.",
         ),
     ] = "frozen",
-    lr: Annotated[
-        float | None,
-        typer.Option("--lr", help="Adam's learning rate; default: the recommender's own."),
-    ] = None,
+    lr: LearningRateOption = None,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="Interactions a step.")
+        int, number(INTERACTIONS, "--batch-size", help="Interactions a step.")
     ] = 2048,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Most epochs.")] = 1000,
-    patience: Annotated[
-        int,
-        typer.Option(
-            "--patience",
-            min=1,
-            help="Epochs without a better validation Recall@20 that end training.",
-        ),
-    ] = 10,
+    epochs: Annotated[int, number(EPOCHS, "--epochs", help="Most epochs.")] = 1000,
+    patience: PatienceOption = 10,
     warmup: Annotated[
         int | None,
-        typer.Option(
+        number(
+            WARMUP,
             "--warmup",
-            min=0,
             help="First epochs on which patience does not count. Default: the recommender's own: "
             "BM3 can rest at the popularity baseline for dozens of epochs before it learns.",
         ),
@@ -96,9 +90,9 @@ def train(
     device: DeviceOption = "auto",
     threads: Annotated[
         int,
-        typer.Option(
+        number(
+            THREADS,
             "--threads",
-            min=1,
             help="CPU threads. On small data one is fastest: the steps are so short that a second "
             "thread mostly waits.",
         ),
@@ -114,8 +108,8 @@ def train(
     ] = False,
     save_every: Annotated[
         float,
-        typer.Option(
-            "--save-every", min=0, help="Seconds between saves of what --resume goes on from."
+        number(
+            SECONDS, "--save-every", help="Seconds between saves of what --resume goes on from."
         ),
     ] = 30.0,
 ) -> None:

@@ -24,6 +24,7 @@ from becam.data.tables import columns as columns_of
 from becam.data.writing import used, write_tables
 from becam.errors import BecamError
 from becam.files import Contents, atomic_dir
+from becam.limits import CORE, SEED
 
 CONTENTS = Contents(
     "a dataset",
@@ -81,8 +82,7 @@ def prepare_dataset(
     path, output = Path(path), Path(output)
     if split not in (None, "random", "time"):
         raise BecamError(f"There is no split {split}; choose random or time.")
-    if seed < 0:
-        raise BecamError("--seed must not be negative.")
+    SEED.check(seed, "--seed")
     _check_output(output, overwrite)
     watch = _Watch(say)
     watch.begin("reading")
@@ -194,8 +194,8 @@ def _cores(
 ) -> tuple[int, int]:
     both = default if k_core is None else k_core
     cores = (both if user_core is None else user_core, both if item_core is None else item_core)
-    if min(cores) < 1:
-        raise BecamError("--k-core, --user-core and --item-core must be at least 1.")
+    for name, core in (("user", user_core), ("item", item_core)):
+        CORE.check(both if core is None else core, "--k-core" if core is None else f"--{name}-core")
     return cores
 
 

@@ -24,6 +24,7 @@ from becam.encoders.text import TFIDF, load_text_encoder
 from becam.errors import BecamError
 from becam.files import write_json
 from becam.images import UnreadablePicture, read_image
+from becam.limits import PICTURES, SEED
 from becam.progress import bar
 
 NO_TEXT = "none"
@@ -77,8 +78,8 @@ def extract_features(
     """
     if icc not in (None, CONVERT, IGNORE):
         raise BecamError(f"There is no --icc {icc}; choose {CONVERT} or {IGNORE}.")
-    if batch_size < 1:
-        raise BecamError("--batch-size must be at least 1.")
+    PICTURES.check(batch_size, "--batch-size")
+    SEED.check(seed, "--seed")
     model = load_encoder(encoder, weights=weights, device=device)
     warn_unless_explained(model)
     name = slug(name or encoder.partition(",")[0].removesuffix(".json").replace("/", "-"))

@@ -89,7 +89,7 @@ class LatentSemantics:
             raise BecamError(
                 "The items' texts have too few words for TF-IDF; add texts to the items."
             )
-        self._axes = TruncatedSVD(rank, random_state=seed)
+        self._axes = TruncatedSVD(rank, random_state=seed % 2**32)  # what scikit-learn takes
         self.rows = _unit(self._axes.fit_transform(counts))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from becam.contents import Contents, find_contents, known_items
 from becam.data.dataset import Dataset, sort_modalities
 from becam.errors import BecamError
 from becam.evaluation.deviation_summary import Summary, summarise
+from becam.limits import DEGREES, SEED
 from becam.progress import bar
 
 Floats = NDArray[np.float64]
@@ -145,11 +146,8 @@ def deviations(
         checkpoints, dataset, modalities, labels, omission, seed: as there.
         progress: show a bar on stderr where it takes more than a second.
     """
-    if not 0 < omission <= DRIFT_DEGREES:
-        raise BecamError(
-            f"--omission is an angle above 0 and up to {DRIFT_DEGREES:g} degrees, beyond which it "
-            f"is drift, not {omission:g}."
-        )
+    DEGREES.check(omission, "--omission")
+    SEED.check(seed, "--seed")
     sources = named_sources(checkpoints, labels)
     opened = dataset if dataset is None or isinstance(dataset, Dataset) else Dataset.open(dataset)
     for source, given in sources:

@@ -18,6 +18,7 @@ from becam.attribution.masking import mask_picture
 from becam.errors import BecamError
 from becam.evaluation.imputation import NOISE, impute
 from becam.evaluation.scores import PictureScore
+from becam.limits import STEPS as STEPS_LIMITS
 
 STEPS = 32
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -39,8 +40,7 @@ class Protocol:
     percentiles: Sequence[int] = PERCENTILES
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise BecamError("--steps must be at least 1.")
+        STEPS_LIMITS.check(self.steps, "--steps")
         if not self.percentiles or not all(0 < p < 100 for p in self.percentiles):
             raise BecamError("ROAD needs percentiles between 1 and 99.")
 

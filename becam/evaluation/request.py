@@ -25,6 +25,7 @@ from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.measures import known_groups
 from becam.evaluation.subjects import Subject, item_subjects, photo_subjects, showing, shuffled
 from becam.files import content_sha256
+from becam.limits import ITEMS, PICTURES, SEED, STAGES, STEPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,15 @@ class Request:
     precision: str
 
     def __post_init__(self) -> None:
+        for name, limits in (
+            ("items", ITEMS),
+            ("steps", STEPS),
+            ("stages", STAGES),
+            ("seed", SEED),
+        ):
+            limits.check(getattr(self, name), f"--{name}")
+        if self.batch_size is not None:
+            PICTURES.check(self.batch_size, "--batch-size")
         if self.dataset is None and self.images is None:
             raise BecamError("Say which pictures to audit with --dataset or --images.")
 

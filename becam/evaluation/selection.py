@@ -13,7 +13,7 @@ import polars as pl
 
 from becam.attribution.controls import DRIFT_DEGREES
 from becam.data.tables import SUFFIXES, columns, reading, scan_table
-from becam.errors import BecamError
+from becam.errors import BecamError, quoted
 from becam.evaluation.deviation_summary import WHEN
 from becam.evaluation.item_table import ItemTable
 from becam.identifiers import near_identifiers
@@ -102,6 +102,7 @@ RULES = ("all", "sample", *_RULES)
 
 DEFAULT_COUNT = 100
 
+_DIGITS = 9
 _ID_NAMES = ("id", "item_id")
 
 
@@ -127,8 +128,10 @@ def select_items(
     name, _, number = rule.partition(":")
     if name not in RULES:
         return _listed(rule, table)
-    if number and not (number.isdecimal() and int(number) > 0):
-        raise BecamError(f"{rule!r} names no number of items; write {name}:{count}, for instance.")
+    if number and not (number.isdecimal() and len(number) <= _DIGITS and int(number) > 0):
+        raise BecamError(
+            f"{quoted(rule)} names no number of items; write {name}:{count}, for instance."
+        )
     wanted = int(number) if number else count
     if name == "all":
         if number:
@@ -152,8 +155,8 @@ def _listed(rule: str, table: ItemTable) -> Selection:
     path = Path(rule)
     if not path.is_file():
         raise BecamError(
-            f"{rule!r} is neither a file of item ids nor a rule; the rules are {', '.join(RULES)}, "
-            "with a number as in sample:50."
+            f"{quoted(rule)} is neither a file of item ids nor a rule; the rules are "
+            f"{', '.join(RULES)}, with a number as in sample:50."
         )
     wanted = list(dict.fromkeys(_ids(path)))
     if not wanted:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from becam.errors import BecamError
+from becam.errors import BecamError, quoted
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class Shard:
         Raises:
             BecamError: it is anything else.
         """
-        found = re.fullmatch(r"([0-9]+)/([0-9]+)", text.strip())
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
         if found is None or not 1 <= int(found[1]) <= int(found[2]):
             raise BecamError(
-                f"{text!r} is no shard; write --shard K/N with K from 1 to N, such as 1/4."
+                f"{quoted(text)} is no shard; write --shard K/N with K from 1 to N, such as 1/4."
             )
         return cls(int(found[1]), int(found[2]))
 

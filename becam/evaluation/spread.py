@@ -16,6 +16,7 @@ from becam.data.dataset import Dataset
 from becam.errors import BecamError
 from becam.evaluation.deviation import receivers
 from becam.evaluation.uniformity import alignment, uniformity
+from becam.limits import SAMPLE, SEED
 
 Floats = NDArray[np.float32]
 
@@ -64,6 +65,8 @@ def sampled_items(
     Raises:
         BecamError: there is none, or features that nobody has.
     """
+    SAMPLE.check(count, "--count")
+    SEED.check(seed, "--seed")
     known: list[set[str]] = []
     for checkpoint in checkpoints:
         contents = find_contents(checkpoint, modality, dataset)

@@ -14,11 +14,14 @@ from typing import Any, get_args
 
 from becam.adapters import ADAPTERS, create_adapter
 from becam.data.dataset import Dataset
-from becam.errors import BecamError
-from becam.options import DeclaredOption, Value, declared_options, parse_options
+from becam.devices import resolve_device
+from becam.errors import BecamError, quoted
+from becam.limits import EPOCHS, SEED, SEEDS, THREADS, TRIALS
+from becam.options import DeclaredOption, Option, Value, declared_options, parse_options
 from becam.recommenders import RECOMMENDERS, FeaturesMode
 from becam.recommenders.base import EMBEDDING_DIM
 from becam.training import train
+from becam.training.loop import SCHEDULE
 from becam.training.scoring import feature_hashes
 
 Space = dict[str, tuple[Value, ...]]
@@ -38,12 +41,14 @@ _KINDS: dict[str, type] = {
     "device": str,
     "threads": int,
 }
+_LIMITS = SCHEDULE | {"threads": THREADS}
 _DEFAULTS = {name: p.default for name, p in inspect.signature(train).parameters.items()}
 TRAINING_OPTIONS = {
     name: DeclaredOption(
         name,
         kind,
         _DEFAULTS[name],
+        Option("", limits=_LIMITS.get(name)),
         choices=get_args(FeaturesMode) * (name == "features_mode"),
     )
     for name, kind in _KINDS.items()
@@ -166,11 +171,8 @@ class SearchSettings:
     space: Mapping[str, Mapping[str, tuple[Value, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("epochs", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise BecamError(
-                    f"The search's {name} must be {least} or more, not {getattr(self, name)}."
-                )
+        for name, limits in (("trials", TRIALS), ("epochs", EPOCHS), ("seed", SEED)):
+            limits.check(getattr(self, name), f"The search's {name}")
 
     def space_of(self, row: Row) -> Space:
         """What is searched in a row: what neither the file nor the command line fixes."""
@@ -201,6 +203,9 @@ class Experiment:
             raise BecamError(
                 "An experiment needs a dataset, a model, an adapter and a seed at least."
             )
+        SEEDS.check(len(self.seeds), "The number of seeds")
+        for seed in self.seeds:
+            SEED.check(seed, "A seed")
         seen: dict[tuple[str, ...], Row] = {}
         for row in self.rows:
             if row.cell in seen:
@@ -281,10 +286,12 @@ def parse_training(given: Mapping[str, object]) -> dict[str, Value]:
     for name, value in given.items():
         if name not in TRAINING_OPTIONS:
             raise BecamError(
-                f"train has no option {name!r}; it has {', '.join(TRAINING_OPTIONS)} and "
+                f"train has no option {quoted(name)}; it has {', '.join(TRAINING_OPTIONS)} and "
                 "modalities."
             )
         parsed[name] = TRAINING_OPTIONS[name].parse(value)
+    if "device" in parsed:
+        resolve_device(str(parsed["device"]))
     return parsed
 
 
@@ -294,11 +301,11 @@ def _modalities(source: Source, given: object) -> list[str]:
     if given is None:
         return list(has)
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise BecamError(f"modalities is a list of {' and '.join(has)}, not {given!r}.")
+        raise BecamError(f"modalities is a list of {' and '.join(has)}, not {quoted(given)}.")
     for modality in given:
-        if modality not in has:
+        if not isinstance(modality, str) or modality not in has:
             raise BecamError(
                 f"The feature set {source.features} of {source.dataset.path} has no features of "
-                f"the modality {modality!r}; it has {' and '.join(has)}."
+                f"the modality {quoted(modality)}; it has {' and '.join(has)}."
             )
     return [modality for modality in has if modality in given]

@@ -15,6 +15,7 @@ from becam.experiments.grid import Experiment, Row
 from becam.experiments.search import Searches, Trial, Tuning
 from becam.experiments.store import Run, Store
 from becam.experiments.workers import Trained, Trainer, for_each
+from becam.limits import JOBS
 from becam.training.folder import TIMES, read_times
 from becam.training.loop import SELECTION_METRIC
 from becam.training.report import clock
@@ -104,8 +105,7 @@ def run_experiment(
     Raises:
         BecamError: Another process fills the store.
     """
-    if jobs < 1:
-        raise BecamError(f"--jobs must be 1 or more, not {jobs}.")
+    JOBS.check(jobs, "--jobs")
     outcome = Outcome()
     with store.filling():
         progress = status(experiment, store)

@@ -30,14 +30,14 @@ def _missing(cls: type[Method]) -> str | None:
 
 
 def _option(option: DeclaredOption) -> dict[str, Any]:
-    note = option.note
+    bounds = option.note.bounds
     return {
         "name": option.name,
         "kind": option.kind.__name__,
         "default": option.default,
         "help": option.help,
         "choices": list(option.choices),
-        "least": _finite(note.least),
+        "least": _finite(bounds.least),
         "most": _most(option),
     }
 
@@ -46,7 +46,7 @@ def _most(option: DeclaredOption) -> float | None:
     """The largest number that is served; None for what is no number."""
     if option.kind not in (int, float):
         return None
-    return min(option.note.most, limits.most_of_option(option.name))
+    return min(option.note.bounds.most, limits.most_of_option(option.name))
 
 
 def _finite(bound: float) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from becam import limits
 from becam.attribution.labels import Sources
 from becam.checkpoint import installed_version
 from becam.data.dataset import Dataset
@@ -93,6 +94,7 @@ class Gallery:
     ) -> None:
         self._request = request
         self._output = Path(os.path.abspath(output))
+        limits.PICTURE_SIDE.check(picture_side, "--picture-size")
         self._picture_side = picture_side
         self._sheet_paths = [Path(path) for path in sheets]
         self._fiftyone = None if fiftyone is None else Path(os.path.abspath(fiftyone))

@@ -28,6 +28,7 @@ from becam.evaluation.item_table import ItemTable, item_table
 from becam.evaluation.selection import Selection, select_items
 from becam.gallery.explaining import ItemExplainer
 from becam.gallery.model import Column
+from becam.limits import DEGREES, SEED
 from becam.options import declared_options
 
 IMAGE = "image"
@@ -77,6 +78,10 @@ class Request:
     batch_size: int | None = None
     device: str = "auto"
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        SEED.check(self.seed, "--seed")
+        DEGREES.check(self.omission, "--omission")
 
     @cached_property
     def opened(self) -> Dataset:

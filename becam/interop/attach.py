@@ -17,6 +17,7 @@ from becam.interop.learning import Items, learn
 from becam.interop.report import Report
 from becam.interop.ridge import Affine
 from becam.interop.vectors import Matrix, NamedVectors
+from becam.limits import FOLDS, HELD_OUT, SEED
 from becam.training.loop import seeded
 from becam.training.scoring import feature_hashes, load_features
 
@@ -85,10 +86,9 @@ def attach(
         BecamError: Vectors or ids that do not fit together, too few items that match, an unknown
             name, a value out of range, a dataset without features.
     """
-    if not 2 <= folds <= FEWEST_ITEMS // 5:
-        raise BecamError(f"--folds must be from 2 to {FEWEST_ITEMS // 5}, not {folds}.")
-    if not 0 < held_out <= 0.5:
-        raise BecamError(f"--held-out must be above 0 and at most 0.5, not {held_out:g}.")
+    FOLDS.check(folds, "--folds")
+    HELD_OUT.check(held_out, "--held-out")
+    SEED.check(seed, "--seed")
     if (user_vectors is None) != (user_ids is None):
         raise BecamError("User vectors and user ids belong together; give both or neither.")
     named = NamedVectors.clean(item_vectors, item_ids, "item")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from becam.limits import DROPOUT, LAYERS, WEIGHT
 from becam.options import Option
 from becam.recommenders.base import Batch, Recipe, Recommender, TrainingData, take
 from becam.recommenders.graph import lightgcn
@@ -43,12 +44,12 @@ class BM3(Recommender):
         self,
         data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.", search=(1, 2), least=0)] = 1,
+        layers: Annotated[int, Option("LightGCN layers.", search=(1, 2), limits=LAYERS)] = 1,
         dropout: Annotated[
-            float, Option("Dropout of the targets.", search=(0.3, 0.5), least=0, below=1)
+            float, Option("Dropout of the targets.", search=(0.3, 0.5), limits=DROPOUT)
         ] = 0.3,
         reg_weight: Annotated[
-            float, Option("Weight of the embeddings' norms.", search=(0.1, 0.01), least=0)
+            float, Option("Weight of the embeddings' norms.", search=(0.1, 0.01), limits=WEIGHT)
         ] = 0.1,
         **shared: Any,
     ) -> None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from becam.limits import DROPOUT, LAYERS, NEIGHBOURS, SHARE, WEIGHT
 from becam.options import Option
 from becam.recommenders.base import Batch, Recipe, Recommender, TrainingData, bpr, take, take_nodes
 from becam.recommenders.graph import (
@@ -55,17 +56,20 @@ class FREEDOM(Recommender):
         self,
         data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
+        layers: Annotated[int, Option("LightGCN layers.", limits=LAYERS)] = 2,
         dropout: Annotated[
             float,
-            Option("Share of the edges left out in an epoch.", search=(0.8, 0.9), least=0, below=1),
+            Option("Share of the edges left out in an epoch.", search=(0.8, 0.9), limits=DROPOUT),
         ] = 0.8,
         reg_weight: Annotated[
-            float, Option("Weight of the content losses.", search=(0.0, 1e-5, 1e-4, 1e-3), least=0)
+            float,
+            Option("Weight of the content losses.", search=(0.0, 1e-5, 1e-4, 1e-3), limits=WEIGHT),
         ] = 1e-3,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.", least=1)] = 10,
+        knn_k: Annotated[
+            int, Option("Neighbours of an item in the item graph.", limits=NEIGHBOURS)
+        ] = 10,
         image_weight: Annotated[
-            float, Option("Share of the image's item graph.", least=0, most=1)
+            float, Option("Share of the image's item graph.", limits=SHARE)
         ] = 0.1,
         propagate_content: Annotated[
             bool, Option("Add the neighbours' adapted content to the items.")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from becam.limits import LAYERS, NEIGHBOURS, SHARE, WEIGHT
 from becam.options import Option
 from becam.recommenders.base import (
     Batch,
@@ -54,13 +55,16 @@ class LATTICE(Recommender):
         self,
         data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
+        layers: Annotated[int, Option("LightGCN layers.", limits=LAYERS)] = 2,
         reg_weight: Annotated[
-            float, Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3), least=0)
+            float,
+            Option("Weight of the squared norms.", search=(0.0, 1e-5, 1e-4, 1e-3), limits=WEIGHT),
         ] = 1e-4,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graph.", least=1)] = 10,
+        knn_k: Annotated[
+            int, Option("Neighbours of an item in the item graph.", limits=NEIGHBOURS)
+        ] = 10,
         fixed_share: Annotated[
-            float, Option("Share of the item graph that is not learned.", least=0, most=1)
+            float, Option("Share of the item graph that is not learned.", limits=SHARE)
         ] = 0.9,
         **shared: Any,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from becam.limits import LAYERS, NEIGHBOURS, WEIGHT
 from becam.options import Option
 from becam.recommenders.base import (
     Batch,
@@ -51,10 +52,12 @@ class GatedViews(Recommender):
         self,
         data: TrainingData,
         *,
-        layers: Annotated[int, Option("LightGCN layers.", least=0)] = 2,
-        item_layers: Annotated[int, Option("Hops over each item graph.", least=0)] = 1,
-        reg_weight: Annotated[float, Option("Weight of the squared norms.", least=0)] = 1e-4,
-        knn_k: Annotated[int, Option("Neighbours of an item in the item graphs.", least=1)] = 10,
+        layers: Annotated[int, Option("LightGCN layers.", limits=LAYERS)] = 2,
+        item_layers: Annotated[int, Option("Hops over each item graph.", limits=LAYERS)] = 1,
+        reg_weight: Annotated[float, Option("Weight of the squared norms.", limits=WEIGHT)] = 1e-4,
+        knn_k: Annotated[
+            int, Option("Neighbours of an item in the item graphs.", limits=NEIGHBOURS)
+        ] = 10,
         **shared: Any,
     ) -> None:
         super().__init__(data, **shared)
@@ -177,7 +180,7 @@ class MGCN(GatedViews):
         data: TrainingData,
         *,
         contrast_weight: Annotated[
-            float, Option("Weight of the contrast.", search=(0.001, 0.01, 0.1), least=0)
+            float, Option("Weight of the contrast.", search=(0.001, 0.01, 0.1), limits=WEIGHT)
         ] = 0.01,
         **shared: Any,
     ) -> None:

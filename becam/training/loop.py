@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from becam.errors import BecamError
+from becam.limits import EPOCHS, INTERACTIONS, LEARNING_RATE, WARMUP
 from becam.recommenders import Batch, Recommender
 from becam.training.ranking import Pairs, UserMetrics, rank_users
 from becam.training.sampling import NegativeSampler
@@ -54,6 +55,15 @@ class Fitted:
     epoch_seconds: float
 
 
+SCHEDULE = {
+    "lr": LEARNING_RATE,
+    "batch_size": INTERACTIONS,
+    "epochs": EPOCHS,
+    "patience": EPOCHS,
+    "warmup": WARMUP,
+}
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and in what steps to train.
@@ -73,13 +83,8 @@ class Schedule:
     warmup: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.lr < float("inf"):
-            raise BecamError(f"The learning rate --lr must be above 0, not {self.lr}.")
-        least = {"batch_size": 1, "epochs": 1, "patience": 1, "warmup": 0}
-        for name, bound in least.items():
-            if (value := getattr(self, name)) < bound:
-                option = name.replace("_", "-")
-                raise BecamError(f"--{option} must be {bound} or more, not {value}.")
+        for name, limits in SCHEDULE.items():
+            limits.check(getattr(self, name), f"--{name.replace('_', '-')}")
 
 
 def fit(

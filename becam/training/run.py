@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from becam.checkpoint import Checkpoint, Modality, installed_version
 from becam.devices import kept_heap, limited_threads, resolve_device
+from becam.limits import SECONDS, SEED
 from becam.recommenders import (
     FeaturesMode,
     Recommender,
@@ -92,6 +93,8 @@ def train(
         BecamError: An unknown name, a value out of range, a dataset without features, an output
             that exists, a run with other options to resume, or a diverging loss.
     """
+    SEED.check(seed, "--seed")
+    SECONDS.check(save_every, "--save-every")
     recipe = recommender_class(model).recipe
     schedule = Schedule(
         lr=recipe.lr if lr is None else lr,

@@ -179,7 +179,7 @@ def test_nothing_left_says_why(tmp_path):
         ({"items": "items.csv"}, "source hm takes no --items"),
         ({"columns": {"user": ["u"]}}, "source hm takes no --user-column"),
         ({"split": "weekly"}, "no split weekly; choose random or time"),
-        ({"k_core": 0}, "must be at least 1"),
+        ({"k_core": 0}, "must be 1 or more"),
         ({"seed": -1}, "--seed"),
         ({"path": "/no/such/folder"}, "There is no /no/such/folder"),
     ],

@@ -18,6 +18,7 @@ from becam.attribution.weighting import (
     weight_effects,
     weighted_sum,
 )
+from becam.limits import BUDGET, TOLERANCE
 from becam.options import Option
 
 _FIRST = 32
@@ -33,6 +34,9 @@ class BeCAM(Method):
             similarities are nearly alike, Eq. 2 shows the plain activation.
         budget: encode this many masks and infer the others; 0 encodes all.
         tolerance: encode as many as this asks for; 0 encodes all.
+
+    Raises:
+        BecamError: a number out of its range.
     """
 
     name: ClassVar[str] = "becam"
@@ -50,18 +54,19 @@ class BeCAM(Method):
         ] = "centered",
         budget: Annotated[
             int,
-            Option("Encode this many masks and infer the others; 0 encodes all.", least=0),
+            Option("Encode this many masks and infer the others; 0 encodes all.", limits=BUDGET),
         ] = 0,
         tolerance: Annotated[
             float,
             Option(
                 "Encode masks until the expected correlation with the map of all of them is within "
                 "this of 1; 0 encodes all.",
-                least=0,
-                below=1,
+                limits=TOLERANCE,
             ),
         ] = 0.0,
     ) -> None:
+        BUDGET.check(budget, "budget")
+        TOLERANCE.check(tolerance, "tolerance")
         self.weighting: Weighting = weighting
         self.budget = budget
         self.tolerance = tolerance

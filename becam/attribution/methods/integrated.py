@@ -12,6 +12,7 @@ from becam.attribution.methods.extras import library
 from becam.attribution.methods.gradients import autograd, similarity
 from becam.attribution.target import Target
 from becam.attribution.view import View
+from becam.limits import STEPS
 from becam.options import Option
 
 _MEMORY = 4
@@ -26,6 +27,9 @@ class IntegratedGradients(Method):
 
     Args:
         steps: of the Gauss-Legendre rule.
+
+    Raises:
+        BecamError: a number out of its range.
     """
 
     name: ClassVar[str] = "integrated-gradients"
@@ -37,9 +41,10 @@ class IntegratedGradients(Method):
     def __init__(
         self,
         steps: Annotated[
-            int, Option("Points on the way from the faded picture to the picture.", least=1)
+            int, Option("Points on the way from the faded picture to the picture.", limits=STEPS)
         ] = 32,
     ) -> None:
+        STEPS.check(steps, "steps")
         self.steps = steps
 
     def prepare(self, view: View) -> None:

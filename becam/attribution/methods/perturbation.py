@@ -13,6 +13,7 @@ from becam.attribution.masking import Size, mask_picture, upsample
 from becam.attribution.methods.base import Method, Saliency, spread
 from becam.attribution.target import Target
 from becam.attribution.view import View
+from becam.limits import CELLS, KEPT, MASKS
 from becam.options import Option
 
 Coverage = Literal["expected", "drawn"]
@@ -31,6 +32,9 @@ class RISE(Method):
         coverage: what the sum is divided by: ``expected``, n p as above, or ``drawn``, the sum of
             the masks. Where similarities hardly differ, as after a gate, the first shows which
             cells the draw happened to keep.
+
+    Raises:
+        BecamError: a number out of its range.
     """
 
     name: ClassVar[str] = "rise"
@@ -39,16 +43,17 @@ class RISE(Method):
 
     def __init__(
         self,
-        masks: Annotated[int, Option("How many random masks.", least=1)] = 1000,
-        cells: Annotated[int, Option("Cells of a mask along each side.", least=1)] = 7,
-        keep: Annotated[
-            float, Option("Probability with which a cell is kept.", least=0.01, most=1)
-        ] = 0.5,
+        masks: Annotated[int, Option("How many random masks.", limits=MASKS)] = 1000,
+        cells: Annotated[int, Option("Cells of a mask along each side.", limits=CELLS)] = 7,
+        keep: Annotated[float, Option("Probability with which a cell is kept.", limits=KEPT)] = 0.5,
         coverage: Annotated[
             Coverage,
             Option("Divide by how often a pixel is kept on average, or by how often it was."),
         ] = "expected",
     ) -> None:
+        MASKS.check(masks, "masks")
+        CELLS.check(cells, "cells")
+        KEPT.check(keep, "keep")
         self.masks = masks
         self.cells = cells
         self.keep = keep

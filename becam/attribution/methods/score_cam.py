@@ -12,6 +12,7 @@ from becam.attribution.methods.gradients import layer_gradient, layer_trace
 from becam.attribution.target import Target
 from becam.attribution.view import View
 from becam.attribution.weighting import channel_weights, weighted_sum
+from becam.limits import MASKS
 from becam.options import Option
 
 Ranking = Literal["absolute", "signed"]
@@ -46,6 +47,9 @@ class GScoreCAM(Method):
         top_k: how many channels are chosen.
         ranking: by the mean over the grid of the gradient's absolute value, or of the gradient
             itself, as in the authors' release.
+
+    Raises:
+        BecamError: a number out of its range.
     """
 
     name: ClassVar[str] = "gscore-cam"
@@ -55,12 +59,13 @@ class GScoreCAM(Method):
 
     def __init__(
         self,
-        top_k: Annotated[int, Option("How many channels are chosen.", least=1)] = 300,
+        top_k: Annotated[int, Option("How many channels are chosen.", limits=MASKS)] = 300,
         ranking: Annotated[
             Ranking,
             Option("Choose by the mean absolute gradient, or by the mean gradient."),
         ] = "absolute",
     ) -> None:
+        MASKS.check(top_k, "top_k")
         self.top_k = top_k
         self.ranking: Ranking = ranking
 

@@ -19,6 +19,7 @@ from becam.data.catalogue.sample import sample_scene
 from becam.data.catalogue.tastes import sample_interactions, sample_popularity, sample_tastes
 from becam.errors import BecamError
 from becam.files import Contents, atomic_dir
+from becam.limits import SEED
 from becam.progress import track
 
 LABEL_COLOURS = (
@@ -110,6 +111,7 @@ def build_catalogue(
             "A catalogue needs at least one item, one user and pictures of 32 pixels; raise the "
             "number that is smaller."
         )
+    SEED.check(seed, "--seed")
     output = Path(output)
     scenes = catalogue_scenes(n_items, seed)
     item_ids = _ids("item", n_items)

@@ -40,7 +40,7 @@ def on_circle(features: NDArray[np.floating], *, seed: int = 0) -> Floats:
         perplexity=min(PERPLEXITY, (n - 1) / 3),
         init="pca",
         learning_rate="auto",
-        random_state=seed,
+        random_state=seed % 2**32,  # what scikit-learn takes
     )
     plane = np.asarray(tsne.fit_transform(x), dtype=np.float64)
     plane -= plane.mean(axis=0)
