@@ -148,10 +148,10 @@ def save_family(folder: Path, name: str) -> tuple[str, Path]:
         return "imagebind:huge", weights
     if name in _TIMM_FAMILIES:
         spec = _TIMM_FAMILIES[name]
-        torch.save(_lively(timm_model(spec)).state_dict(), weights)
+        torch.save(lively(timm_model(spec)).state_dict(), weights)
         return spec, weights
     config = _OPEN_CLIP_FAMILIES[name]
-    torch.save(_lively(open_clip_model(config)).state_dict(), weights)
+    torch.save(lively(open_clip_model(config)).state_dict(), weights)
     path = folder / f"{name}.json"
     path.write_text(json.dumps(config))
     return f"open_clip:{path}", weights
@@ -203,7 +203,7 @@ def _register_small_trunks() -> None:
 
 
 @torch.no_grad()
-def _lively(model: torch.nn.Module) -> torch.nn.Module:
+def lively(model: torch.nn.Module) -> torch.nn.Module:
     """Scales, shifts and statistics as after some training, where initialisation mutes blocks."""
     if hasattr(model, "text_decoder"):  # open_clip leaves in it what the memory holds
         torch.nn.init.normal_(model.text_decoder.text_projection)

@@ -19,8 +19,9 @@ from torch.nn import functional
 from becam.encoders.envelopes import without_prefix
 from becam.encoders.imagebind_weights import REQUIRED, open_clip_config, to_open_clip
 from becam.encoders.openclip import OpenClipEncoder
+from becam.encoders.phrases import describe_mismatch
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.weights import check_numbers, describe_mismatch, read_state_dict
+from becam.encoders.weights import check_numbers, read_state_dict
 from becam.errors import BecamError
 from becam.files import sha256
 

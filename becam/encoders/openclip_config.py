@@ -9,7 +9,7 @@ import msgspec
 import timm
 from msgspec import Meta, Struct
 
-from becam.encoders.weights import printable
+from becam.encoders.phrases import printable
 from becam.errors import BecamError
 from becam.records import checked, read_record
 

@@ -26,15 +26,10 @@ from torch import Tensor
 from becam.encoders.envelopes import without_common_prefix, without_prefix
 from becam.encoders.openclip import OpenClipEncoder, Tokenizer
 from becam.encoders.openclip_config import check_stored_config, read_config
+from becam.encoders.phrases import describe_mismatch, first_line, printable
 from becam.encoders.quickgelu import warn_on_mismatch
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.encoders.weights import (
-    check_numbers,
-    describe_mismatch,
-    first_line,
-    printable,
-    read_state_dict,
-)
+from becam.encoders.weights import check_numbers, read_state_dict
 from becam.errors import BecamError
 from becam.files import check_file, sha256
 

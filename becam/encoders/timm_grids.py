@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from becam.encoders.base import Encoder, TargetLayer
 from becam.encoders.reach import probe
 
+_SAME = 1e-6
 _CLOSE = 1e-4
 """Relative error of numbers that were computed twice, elsewhere than on a CPU."""
 
@@ -28,7 +29,8 @@ class Gridded:
     """What of a model timm lays out on grids.
 
     Attributes:
-        layers: of the deeper half, the deepest first, and of those the most alike first.
+        layers: of the deeper half, the deepest first, of those the same numbers before alike
+            ones, and of those the outermost first.
         grids: rows and columns.
     """
 
@@ -73,7 +75,7 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
     except Exception:  # an architecture that has none, or not at this size
         return Gridded((), ())
     maps = [each for each in given if isinstance(each, Tensor) and each.ndim == 4]
-    found: list[tuple[int, float, TargetLayer]] = []
+    found: list[tuple[int, bool, int, TargetLayer]] = []
 
     def compare(path: str, output: Tensor) -> None:
         fits = [
@@ -84,14 +86,14 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
         ]
         if fits:
             error, depth, layer = min(fits, key=lambda one: one[:2])
-            found.append((depth, error, layer))
+            found.append((depth, error > _SAME, path.count("."), layer))
 
     with _outputs(trunk, compare):
         encoder.encode_image(pixels)
-    found.sort(key=lambda one: one[:2])
+    found.sort(key=lambda one: one[:3])
     grids = {(each.shape[2], each.shape[3]) for each in maps}
     return Gridded(
-        tuple(layer for depth, _, layer in found if 2 * -depth >= len(maps) - 1),
+        tuple(layer for depth, _, _, layer in found if 2 * -depth >= len(maps) - 1),
         tuple(sorted(grids)),
     )
 
@@ -126,7 +128,8 @@ def _outputs(trunk: nn.Module, heard: Callable[[str, Tensor], None]) -> Iterator
     """Call ``heard`` with path and output of every module that gives a tensor."""
     with ExitStack() as stack:
         for path, module in trunk.named_modules():
-            if path:
+            # A sequence gives what its last member gives.
+            if path and not isinstance(module, nn.Sequential):
                 stack.enter_context(_listening(module, partial(heard, path)))
         yield
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from becam.encoders.phrases import first_line, printable
 from becam.encoders.spec import EncoderSpec
-from becam.encoders.weights import first_line, printable
 from becam.errors import BecamError
 
 PREPROCESSING_OPTIONS = ("mean", "std", "size", "crop_pct", "interpolation")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from becam.encoders.base import Encoder, FirstTokenBlock, PatchStem, TargetLayer
 from becam.encoders.fast.attention import timm_first_token_block
 from becam.encoders.fast.stems import timm_patch_stem
+from becam.encoders.phrases import first_line, printable
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.timm_layers import choose_timm_layer, timm_layer
@@ -25,7 +26,7 @@ from becam.encoders.timm_options import (
     refused_options,
 )
 from becam.encoders.timm_weights import load_weights, release_of
-from becam.encoders.weights import first_line, printable, read_state_dict
+from becam.encoders.weights import read_state_dict
 from becam.errors import BecamError
 from becam.files import sha256
 

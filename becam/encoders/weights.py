@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from becam.encoders.envelopes import unwrapped
+from becam.encoders.phrases import printable
 from becam.encoders.weights_files import read_weights_file
 from becam.errors import BecamError
-
-_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\x20-\x7e\xa0-\uffff]")
+from becam.files.tensors import all_finite
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -49,32 +48,11 @@ def check_numbers(state: Mapping[str, Tensor], model: nn.Module, path: Path) -> 
                 f"{path} holds {name} as {str(tensor.dtype).removeprefix('torch.')}, so its "
                 "weights are quantised; give a file with weights in floating point."
             )
-        if not _finite(tensor):
+        if not all_finite(tensor):
             raise BecamError(
                 f"{path} holds values that are not finite in {name}; give a file from before the "
                 "training went wrong, or fetch it again."
             )
-
-
-def describe_mismatch(missing: list[str], unexpected: list[str]) -> str:
-    """For sentences: the first names that do not fit."""
-    parts = []
-    if missing:
-        parts.append(f"{len(missing)} missing, such as {printable(missing[0])}")
-    if unexpected:
-        parts.append(f"{len(unexpected)} unknown, such as {printable(unexpected[0])}")
-    return "; ".join(parts)
-
-
-def first_line(error: Exception) -> str:
-    """For sentences: what an error says, without the rest of it."""
-    lines = [printable(line) for line in str(error).strip().splitlines()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
-
-
-def printable(text: str) -> str:
-    """A text of others for sentences: short, and without what would move a terminal."""
-    return re.sub(_CONTROL, "", text)[:200]
 
 
 def _check_stored(name: str, tensor: Tensor, path: Path) -> None:
@@ -92,12 +70,3 @@ def _check_stored(name: str, tensor: Tensor, path: Path) -> None:
             f"{path} declares {tensor.numel():,} numbers for {printable(name)} and stores fewer; "
             "save the weights as a .safetensors file."
         )
-
-
-def _finite(tensor: Tensor) -> bool:
-    if tensor.numel() == 0:
-        return True
-    if tensor.element_size() == 1:  # 8-bit floats know no minimum
-        tensor = tensor.float()
-    least, most = torch.aminmax(tensor.detach())
-    return bool(least.isfinite() and most.isfinite())

@@ -6,20 +6,19 @@ one that is damaged, since the way out differs.
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
+from becam.encoders.phrases import printable
 from becam.errors import BecamError
 from becam.files import open_file
+from becam.files.archives import DamagedArchive, check_stored
 from becam.records import read_record
 
 _HEAD = 512
@@ -29,16 +28,6 @@ _TEXTS = (
     (b"version https://git-lfs", "a pointer of git-lfs in place of the file", "run git lfs pull"),
     (b"<!doctype html", "a web page", "download the file itself"),
     (b"<html", "a web page", "download the file itself"),
-)
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,  # encrypted, or a kind of compression that is not known
-    OverflowError,
 )
 _GLOBAL = re.compile(r"GLOBAL ([\w.]{1,100})")
 _NAME = re.compile(r"[\w.]{1,100}")
@@ -101,22 +90,11 @@ def _of_json(path: Path) -> BecamError:
 
 
 def _check_archive(path: Path, stream: BinaryIO) -> None:
-    """Raise unless it is a ZIP archive as ``torch.save`` writes it, whole.
-
-    torch.save stores its entries as they are, so an archive that would grow when read is none.
-    """
+    """Raise unless it is a ZIP archive as ``torch.save`` writes it, whole: all records stored."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            stored = [
-                entry.compress_type == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
-                for entry in entries
-            ]
-            grows = sum(entry.file_size for entry in entries) > os.fstat(stream.fileno()).st_size
-            if all(stored) and not grows and archive.testzip() is not None:
-                raise _damaged(path)
-    except _ZIP_ERRORS:
+            names = archive.namelist()
+    except Exception:  # zipfile raises many kinds for what is no archive
         raise _damaged(path) from None
     if any(name.endswith("/constants.pkl") for name in names):
         raise _unreadable(
@@ -126,10 +104,12 @@ def _check_archive(path: Path, stream: BinaryIO) -> None:
         )
     if not any(name.endswith("/data.pkl") for name in names):
         raise _unreadable(path, "a ZIP archive that torch.save did not write", _ITSELF)
-    if not all(stored) or grows:
-        raise _unreadable(
-            path, "compressed, as torch.save never writes", "save it as a .safetensors file"
-        )
+    try:
+        check_stored(stream)
+    except DamagedArchive as error:
+        raise BecamError(
+            f"{path} cannot be read as weights, since {printable(str(error))}; get it again, whole."
+        ) from None
 
 
 def _unpickled(path: Path, stream: BinaryIO) -> Any:
