@@ -103,6 +103,15 @@ def gallery(
             help="Also a dataset on disk for FiftyOne, with a heatmap field a column.",
         ),
     ] = None,
+    picture_folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--picture-folder",
+            metavar="FOLDER",
+            help="Pictures from below this folder may be shown too; give it again for one more. "
+            "Default: only those below the dataset's own folder of pictures.",
+        ),
+    ] = None,
     omission: OmissionOption = 60.0,
     picture_size: Annotated[
         int,
@@ -150,6 +159,7 @@ def gallery(
         budget=budget,
         tolerance=tolerance,
         words=words,
+        picture_folders=picture_folder or (),
         omission=omission,
         seed=seed,
         space=space,

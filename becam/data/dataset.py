@@ -116,7 +116,12 @@ class Dataset:
     def image_path(self, item: int) -> Path | None:
         """The picture of an item; None where the source has none of it."""
         image = self._images[item]
-        return None if image is None else self.path / (self.manifest.image_root or "") / image
+        return None if image is None else self.image_folder / image
+
+    @property
+    def image_folder(self) -> Path:
+        """Where the pictures' paths start; single ones may lead elsewhere."""
+        return self.path / (self.manifest.image_root or "")
 
     def feature_sets(self) -> list[str]:
         """Names of the complete feature sets, sorted."""

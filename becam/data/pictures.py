@@ -78,13 +78,28 @@ def is_readable(path: Path) -> bool:
     return True
 
 
-def warn_left_out(names: Sequence[str], total: int, *, what: str = "Items") -> None:
-    """Warn, in one sentence, of pictures that cannot be read, where there are any."""
+def lies_in(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a file is below one of some folders, wherever links and ``..`` lead.
+
+    What is passed on must be pictures of the shop: a path in a table can name any file.
+    """
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)
+
+
+def warn_left_out(
+    names: Sequence[str],
+    total: int,
+    *,
+    what: str = "Items",
+    why: str = "their pictures cannot be read",
+    remedy: str = "",
+) -> None:
+    """Warn, in one sentence, of pictures that are left out, where there are any."""
     if names:
         named = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
         warnings.warn(
-            f"{what} left out because their pictures cannot be read: {len(names):,} of {total:,} "
-            f"({named}).",
+            f"{what} left out because {why}: {len(names):,} of {total:,} ({named}){remedy}.",
             BecamWarning,
             stacklevel=3,
         )

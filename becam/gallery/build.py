@@ -72,7 +72,7 @@ class Gallery:
         only_maps: this process explains and another writes, so that what is there does not matter.
 
     Attributes:
-        subjects: the items to show.
+        subjects: the items to show; those with pictures from elsewhere are none of them.
         left_out: ids of items whose pictures cannot be read, known once all are explained.
         sheets: paths of the contact sheets that were written.
 
@@ -105,7 +105,16 @@ class Gallery:
         if not only_maps:
             self._check_outputs()
         request.check()
-        self.subjects = [Subject(name, path) for name, path, _ in request.subjects]
+        self.subjects = [
+            Subject(name, path) for name, path, _ in request.subjects if name not in request.outside
+        ]
+        if not self.subjects:
+            name, path, _ = request.subjects[0]
+            raise BecamError(
+                f"The pictures of all {len(request.subjects):,} items lie outside "
+                f"{request.opened.image_folder}, such as that of {name} ({path}); name the folder "
+                "that they may be shown from with --picture-folder."
+            )
         self._texts = {name: text for name, _, text in request.subjects}
         found = {name: (path, text) for name, path, text in request.subjects}
         # A shard reads its own pictures alone.
@@ -177,6 +186,12 @@ class Gallery:
                 f"{self.subjects[0].path}; check the dataset's pictures."
             )
         warn_left_out(self.left_out, len(self.subjects))
+        warn_left_out(
+            sorted(self._request.outside),
+            len(self._request.subjects),
+            why=f"their pictures lie outside {self._request.opened.image_folder}",
+            remedy="; name the folder that they may be shown from with --picture-folder",
+        )
         self._check_outputs()
         heading = self._heading()
         with ExitStack() as stack:
@@ -212,7 +227,7 @@ class Gallery:
         maker = CardMaker(request.opened, request.columns, near)
         with bar(desc="Writing", total=shown, unit="item") as progress:
             for row in request.selection.items.iter_rows(named=True):
-                if row["id"] not in left_out:
+                if row["id"] not in left_out and row["id"] not in request.outside:
                     yield maker.card(row, self._read(row["id"])), read_image(row["image"])
                     progress.update()
 

@@ -20,6 +20,7 @@ from becam.attribution.words import WordExplainer
 from becam.attribution.words.item_texts import TEXT
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
+from becam.data.pictures import lies_in
 from becam.devices import resolve_batch_size, resolve_device, resolve_precision
 from becam.encoders.recorded import deciding_weights
 from becam.encoders.spec import EncoderRecord
@@ -49,6 +50,7 @@ class Request:
         methods: as ``becam explain --method`` takes them; a column each.
         budget, tolerance: of those methods that have such an option.
         words: colour the items' texts too, where the checkpoints have a text modality.
+        picture_folders: folders beside that of the dataset's pictures whose files may be shown.
         omission: angle in degrees beyond which content omits behaviour.
         seed: of a sample of items, and of the angles with another item's content.
         space, masking, target_layer, encoder, weights, randomise, batch_size, device, precision:
@@ -67,6 +69,7 @@ class Request:
     budget: int | None = None
     tolerance: float | None = None
     words: bool = True
+    picture_folders: Sequence[str | Path] = ()
     omission: float = OMISSION_DEGREES
     seed: int = 0
     space: str = "adapted"
@@ -241,6 +244,12 @@ class Request:
             "randomise": self.randomise,
             "words": self.words,
         }
+
+    @cached_property
+    def outside(self) -> frozenset[str]:
+        """Ids of the items whose pictures lie where none may be shown from."""
+        folders = [self.opened.image_folder, *map(Path, self.picture_folders)]
+        return frozenset(name for name, path, _ in self.subjects if not lies_in(path, folders))
 
     @cached_property
     def subjects(self) -> list[tuple[str, Path, str]]:

@@ -536,6 +536,36 @@ def test_pictures_that_cannot_be_read_cost_their_items(shop, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_pictures_from_elsewhere_are_shown_only_where_their_folder_is_named(shop, tmp_path):
+    own = copied(shop, tmp_path)
+    folder, rows = own.dataset.path, own.dataset.items
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    named = rows["image"].to_list()
+    for row in (1, 4, 6):
+        (folder / named[row]).rename(elsewhere / named[row])
+    (folder / named[6]).symlink_to(elsewhere / named[6])
+    (folder / "link.png").symlink_to(folder / named[0])  # within is within
+    named[0], named[1] = "link.png", f"../elsewhere/{named[1]}"
+    named[4] = str(elsewhere / named[4])
+    rows.with_columns(image=pl.Series(named)).write_parquet(folder / "items.parquet")
+    own.dataset = type(own.dataset).open(folder)
+    outside = {own.dataset.item_ids[row] for row in (1, 4, 6)}
+    begun = gallery(own, tmp_path / "out", "all", fiftyone=tmp_path / "fo")
+    begun.explain()
+    with pytest.warns(BecamWarning, match="outside .* 3 of 20 .*--picture-folder") as said:
+        page = begun.write()
+    assert len(said) == 1
+    shown = pl.read_parquet(page.parent / "items.parquet")["id"]
+    assert set(shown) == set(own.dataset.item_ids) - outside
+    assert len(list((page.parent / "thumbs").rglob("*.*"))) == ITEMS - 3
+    begun = gallery(own, tmp_path / "all", "all", picture_folders=[elsewhere])
+    begun.explain()
+    assert set(pl.read_parquet(begun.write().parent / "items.parquet")["id"]) == set(
+        own.dataset.item_ids
+    )
+
+
 def test_hostile_names_stay_in_their_folder(shop, tmp_path):
     within = tmp_path / "deep" / "deeper"
     begun = gallery(
