@@ -86,6 +86,14 @@ def train(
             help="Leave validation interactions out of the ranking at test, as RecBole does.",
         ),
     ] = False,
+    no_validation: Annotated[
+        bool,
+        typer.Option(
+            "--no-validation",
+            help="Train all of --epochs and keep the last, for users with so few interactions that "
+            "there is nothing to validate on.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     threads: Annotated[
@@ -139,6 +147,7 @@ def train(
         patience=patience,
         warmup=warmup,
         mask_validation=mask_validation,
+        validate=not no_validation,
         seed=seed,
         device=device,
         threads=threads,
@@ -154,8 +163,9 @@ def train(
             "goes on."
         )
     for split in ("validation", "test"):
-        numbers = ", ".join(f"{name} {metrics[split][name]:.4f}" for name in _SHOWN)
-        typer.echo(f"{split} at epoch {metrics['epoch']}: {numbers}")
+        shown = [name for name in _SHOWN if name in metrics[split]]
+        numbers = ", ".join(f"{name} {metrics[split][name]:.4f}" for name in shown)
+        typer.echo(f"{split} at epoch {metrics['epoch']}: {numbers or 'no interactions to rank'}")
     path = output / CHECKPOINT_NAME
     typer.echo(f"Wrote {path}; next: becam explain --image PICTURE --item-id ID --ckpt {path}")
 

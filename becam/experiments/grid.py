@@ -75,9 +75,16 @@ class Source:
         """A dataset folder by its own name, with the feature set of a name or the only one.
 
         Raises:
-            BecamError: No dataset, no such features, or several and no name.
+            BecamError: No dataset, no such features, or several and no name; nothing to validate
+                or to test on.
         """
         dataset = Dataset.open(path)
+        for split in ("validation", "test"):
+            if not dataset.manifest.counts[split]:
+                raise BecamError(
+                    f"{dataset.path} has no {split} interactions, so its trainings cannot be "
+                    "compared: prepare it from users with three interactions or more."
+                )
         return cls(dataset, dataset.manifest.name, dataset.feature_set(features).name)
 
     @property

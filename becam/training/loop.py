@@ -29,7 +29,8 @@ Stopped = Literal["patience", "epochs", "interrupted"]
 class Epoch:
     """What one epoch did: mean loss terms by name, validation metrics, seconds, best so far.
 
-    ``remaining`` is the seconds until training ends unless a better epoch comes.
+    ``remaining`` is the seconds until training ends unless a better epoch comes. Without
+    validation there are no metrics, and the best is the last.
     """
 
     number: int
@@ -90,7 +91,7 @@ class Schedule:
 def fit(
     model: Recommender,
     train: Pairs,
-    validation: Pairs,
+    validation: Pairs | None,
     schedule: Schedule,
     *,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
@@ -105,7 +106,8 @@ def fit(
     Args:
         model: A recommender, on the device that trains it.
         train: Training interactions, (n, 2) int64 of [user, item].
-        validation: Validation interactions, likewise; Recall@20 on them selects the epoch.
+        validation: Validation interactions, likewise; Recall@20 on them selects the epoch. None:
+            all epochs are trained and the last is kept.
         schedule: How long and in what steps.
         on_epoch: Called after every epoch; what it raises ends the training.
         state: What a training that was killed had kept: go on from there.
@@ -115,11 +117,7 @@ def fit(
         BecamError: Nothing to train or validate on, a loss that is not a number, Ctrl-C before
             the first epoch was validated.
     """
-    if not len(train) or not len(validation):
-        raise BecamError(
-            "The dataset has no training or no validation interactions: prepare it with a lower "
-            "k-core, or from more data."
-        )
+    check_interactions(train, validation)
     training = _Training(model, train, schedule)
     if state is not None:
         training.restore(state)
@@ -147,6 +145,21 @@ def fit(
         sum(seconds),
         statistics.median(seconds),
     )
+
+
+def check_interactions(train: Pairs, validation: Pairs | None) -> None:
+    """Raise a BecamError unless there is something to train and, where asked for, to validate."""
+    if not len(train):
+        raise BecamError(
+            "The dataset has no training interactions: prepare it with a lower k-core, or from "
+            "more data."
+        )
+    if validation is not None and not len(validation):
+        raise BecamError(
+            "The dataset has no validation interactions, so no epoch is the best: prepare it from "
+            "users with three interactions or more, or pass --no-validation to train --epochs and "
+            "keep the last."
+        )
 
 
 def rank_model(model: Recommender, positives: Pairs, masked: Pairs) -> UserMetrics:
@@ -187,8 +200,8 @@ class _Training:
             return "patience"
         return "epochs" if done >= self.schedule.epochs else None
 
-    def epoch(self, validation: Pairs) -> Epoch:
-        """One more pass over the interactions, validated."""
+    def epoch(self, validation: Pairs | None) -> Epoch:
+        """One more pass over the interactions, validated where there is something to validate."""
         number = len(self.seconds) + 1
         started = time.perf_counter()
         loss = self._pass(number)
@@ -196,19 +209,25 @@ class _Training:
             raise BecamError(
                 f"The loss stopped being a number in epoch {number}: train with a lower --lr."
             )
-        metrics = rank_model(self.model, validation, self.train).mean()
-        if self.stopping.update(number, metrics[SELECTION_METRIC]):
+        metrics, score = {}, float(number)
+        if validation is not None:
+            metrics = rank_model(self.model, validation, self.train).mean()
+            score = metrics[SELECTION_METRIC]
+        if self.stopping.update(number, score):
             state = self.model.state_dict()
             self.best_state = {name: value.detach().clone() for name, value in state.items()}
         self.seconds.append(time.perf_counter() - started)
-        left = max(0, min(self.stopping.deadline, self.schedule.epochs) - number)
+        deadline = self.schedule.epochs
+        if validation is not None:
+            deadline = min(deadline, self.stopping.deadline)
+        left = max(0, deadline - number)
         return Epoch(
             number,
             loss,
             metrics,
             self.seconds[-1],
             self.stopping.best_epoch,
-            self.stopping.best,
+            self.stopping.best if metrics else 0.0,
             remaining=left * statistics.fmean(self.seconds[-10:]),
         )
 

@@ -48,14 +48,16 @@ def rank_users(
         score: Maps users (B,) int64 on ``device`` to a new tensor of scores (B, I), higher first;
             among equal scores the item of lower index stands first.
         n_items: Number of items I.
-        positives: (n, 2) of [user, item]: what should rank high. At least one.
+        positives: (n, 2) of [user, item]: what should rank high.
         masked: (m, 2) of [user, item]: never ranked, such as training interactions.
         device: Where the ranking runs.
 
     Returns:
-        The metrics as ``recall@5``, ..., ``ndcg@50``.
+        The metrics as ``recall@5``, ..., ``ndcg@50``; none where there are no positives.
     """
     users, row_of, counts = _by_user(positives)
+    if not len(users):
+        return UserMetrics(users, {})
     order = np.argsort(row_of, kind="stable")
     bounds = np.concatenate([[0], np.cumsum(counts)])
     # The k-th positive of each user: those of one k are ranked in one sweep over the scores.
@@ -112,6 +114,8 @@ def random_metrics(n_items: int, positives: Pairs, masked: Pairs) -> UserMetrics
     and result are those of :func:`rank_users`.
     """
     users, _, counts = _by_user(positives)
+    if not len(users):
+        return UserMetrics(users, {})
     left = n_items - np.diff(_masks(masked, users)[2])
     values: dict[str, NDArray[np.float64]] = {}
     gains = np.concatenate([[0.0], np.cumsum(_discounts(max(CUTOFFS)))])

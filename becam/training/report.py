@@ -36,7 +36,8 @@ def reporting(
 
     Args:
         run: Folder that gets ``metrics.jsonl`` and ``tensorboard/``; None for the terminal alone.
-        popularity: The popularity baseline on validation, shown for comparison.
+        popularity: The popularity baseline on validation, shown for comparison; empty where
+            nothing is validated.
         after: The epoch that a resumed run goes on from: what the files say of later ones leaves.
         quiet: Nothing on the terminal.
     """
@@ -72,19 +73,22 @@ def _live(console: Console, popularity: Mapping[str, float]) -> Iterator[OnEpoch
 
 def _table(epochs: list[Epoch], popularity: Mapping[str, float]) -> Table:
     last = epochs[-1]
-    table = Table(
-        caption=f"best validation {SELECTION_METRIC} {last.best:.4f} in epoch {last.best_epoch}; "
-        f"popularity {popularity[SELECTION_METRIC]:.4f}; ends in {clock(last.remaining)} unless a "
-        "better epoch comes"
-    )
-    for heading in ("epoch", "loss", *last.loss, *_SHOWN, "s"):
+    shown = [name for name in _SHOWN if name in last.validation]
+    table = Table(caption=f"not validated; ends in {clock(last.remaining)}")
+    if shown:
+        table.caption = (
+            f"best validation {SELECTION_METRIC} {last.best:.4f} in epoch {last.best_epoch}; "
+            f"popularity {popularity[SELECTION_METRIC]:.4f}; ends in {clock(last.remaining)} "
+            "unless a better epoch comes"
+        )
+    for heading in ("epoch", "loss", *last.loss, *shown, "s"):
         table.add_column(heading.replace("_", " "), justify="right")
     for epoch in epochs:
         numbers = (sum(epoch.loss.values()), *epoch.loss.values())
         table.add_row(
             str(epoch.number),
             *(f"{value:.4f}" for value in numbers),
-            *(f"{epoch.validation[name]:.4f}" for name in _SHOWN),
+            *(f"{epoch.validation[name]:.4f}" for name in shown),
             f"{epoch.seconds:.2f}",
             style="bold green" if epoch.number == epoch.best_epoch else "",
         )
@@ -100,14 +104,19 @@ def _lines(console: Console, popularity: Mapping[str, float]) -> Iterator[OnEpoc
 
     def show(epoch: Epoch) -> None:
         terms = ", ".join(f"{name} {value:.4f}" for name, value in epoch.loss.items())
+        trained = f"epoch {epoch.number}: loss {sum(epoch.loss.values()):.4f} ({terms})"
+        times = f"{epoch.seconds:.2f} s, ends in {clock(epoch.remaining)}"
+        if not epoch.validation:
+            write(f"{trained}; {times}")
+            return
         metrics = ", ".join(f"{name} {epoch.validation[name]:.4f}" for name in _SHOWN)
         write(
-            f"epoch {epoch.number}: loss {sum(epoch.loss.values()):.4f} ({terms}); validation "
-            f"{metrics}; best {epoch.best:.4f} in epoch {epoch.best_epoch}; {epoch.seconds:.2f} s, "
-            f"ends in {clock(epoch.remaining)} unless a better one comes"
+            f"{trained}; validation {metrics}; best {epoch.best:.4f} in epoch {epoch.best_epoch}; "
+            f"{times} unless a better one comes"
         )
 
-    write(f"popularity: validation {SELECTION_METRIC} {popularity[SELECTION_METRIC]:.4f}")
+    if popularity:
+        write(f"popularity: validation {SELECTION_METRIC} {popularity[SELECTION_METRIC]:.4f}")
     yield show
 
 

@@ -18,7 +18,7 @@ from becam.recommenders import (
     recommender_class,
 )
 from becam.training.folder import RunFolder
-from becam.training.loop import Epoch, Fitted, Schedule, fit, rank_model, seeded
+from becam.training.loop import Epoch, Fitted, Schedule, check_interactions, fit, rank_model, seeded
 from becam.training.neighbours import cached_neighbours
 from becam.training.ranking import UserMetrics, popularity_metrics
 from becam.training.report import reporting
@@ -44,6 +44,7 @@ def train(
     patience: int = 10,
     warmup: int | None = None,
     mask_validation: bool = False,
+    validate: bool = True,
     score_test: bool = True,
     seed: int = 0,
     device: str = "auto",
@@ -73,6 +74,7 @@ def train(
         warmup: First epochs on which patience does not count; the recommender's own default when
             None.
         mask_validation: Leave validation interactions out of the ranking at test.
+        validate: Choose the epoch on validation; else train ``epochs`` and keep the last.
         score_test: Score the test split at the end; a search does not.
         seed: Seed of initial weights, batches, negatives and dropout.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -103,6 +105,9 @@ def train(
         patience=patience,
         warmup=recipe.warmup if warmup is None else warmup,
     )
+    training = dataset.interactions("train")
+    validation = dataset.interactions("validation") if validate else None
+    check_interactions(training, validation)
     with ExitStack() as stack:
         folder = None
         if output is not None:
@@ -112,7 +117,6 @@ def train(
         target = resolve_device(device)
         feature_set = dataset.feature_set(features)
         contents = load_features(feature_set, modalities)
-        training, validation = dataset.interactions("train"), dataset.interactions("validation")
         with seeded(seed), limited_threads(threads), kept_heap():
             recommender = create_recommender(
                 model,
@@ -133,6 +137,8 @@ def train(
                 "features_mode": features_mode,
                 **vars(schedule),
                 "mask_validation": mask_validation,
+                # Runs of before know no such option: only the exception is recorded.
+                **({} if validate else {"validate": False}),
                 "score_test": score_test,
                 "seed": seed,
                 "device": target.type,
@@ -144,7 +150,10 @@ def train(
                     return Checkpoint.load(folder.path)
                 folder.begin(identity, resume=resume)
             state = None if folder is None else folder.state_file.load()
-            popular = popularity_metrics(training, dataset.n_items, validation, training).mean()
+            popular = {}
+            if validation is not None:
+                positives = (validation, training)
+                popular = popularity_metrics(training, dataset.n_items, *positives).mean()
             with reporting(
                 None if folder is None else folder.path,
                 popularity=popular,

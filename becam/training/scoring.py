@@ -50,6 +50,11 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset) -> Evaluation:
     model = rebuild(checkpoint, dataset)
     mask_validation = bool(checkpoint.training.get("mask_validation", False))
     positives, masked = split_for_test(dataset, mask_validation=mask_validation)
+    if not len(positives):
+        raise BecamError(
+            f"{dataset.path} has no test interactions, so there is nothing to score: prepare it "
+            "from users with three interactions or more."
+        )
     return Evaluation(
         test=rank_model(model, positives, masked).mean(),
         stored=checkpoint.metrics["test"],

@@ -11,7 +11,9 @@ from planted import planted_dataset
 
 from becam.checkpoint import Checkpoint
 from becam.data.dataset import Dataset
+from becam.data.preparation import prepare_dataset
 from becam.errors import BecamError
+from becam.experiments.grid import Source
 from becam.training import evaluate, loop, rebuild, train
 
 QUICK = {"epochs": 3, "warmup": 0, "batch_size": 256, "lr": 1e-2, "device": "cpu"}
@@ -254,3 +256,56 @@ def test_changed_metrics_do_not_pass_as_reproduced(dataset, run):
     test = checkpoint.metrics["test"]
     test["recall@20"] = float(np.nextafter(test["recall@20"], 1))
     assert not evaluate(checkpoint, dataset).reproduced
+
+
+@pytest.fixture
+def unvalidated(tmp_path):
+    """Nobody has three interactions."""
+    folder = tmp_path / "short"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    pairs = [(user, item) for user in range(40) for item in rng.choice(12, 2, replace=False)]
+    lines = ["userID\titemID", *(f"{user}\t{item}" for user, item in pairs)]
+    (folder / "short.inter").write_text("\n".join(lines))
+    np.save(folder / "image_feat.npy", rng.normal(size=(12, 4)).astype(np.float32))
+    return prepare_dataset("mmrec", folder, tmp_path / "dataset")
+
+
+def test_nothing_to_validate_is_refused_before_anything_is_cleared(unvalidated, tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(BecamError, match=r"no validation interactions.*--no-validation"):
+        train(unvalidated, output=tmp_path / "run", **QUICK)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["bm3", "lattice", "freedom", "mgcn"])
+def test_training_without_validation_keeps_the_last_epoch(unvalidated, tmp_path, capsys, model):
+    options = QUICK | {"epochs": 4, "patience": 1}
+    kept = train(unvalidated, model=model, validate=False, output=tmp_path / "run", **options)
+    assert (kept.metrics["epoch"], kept.training["epochs"]) == (4, 4)
+    assert (kept.metrics["validation"], kept.metrics["test"]) == ({}, {})
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["validation"] for line in lines] == [{}] * 4
+    assert "validation" not in capsys.readouterr().err
+    again = train(unvalidated, model=model, validate=False, quiet=True, **options)
+    assert torch.equal(again.item_embeddings, kept.item_embeddings)
+    assert train(unvalidated, model=model, validate=False, output=tmp_path / "run", resume=True,
+                 **options).metrics == kept.metrics  # fmt: skip
+    with pytest.raises(BecamError, match="no test interactions"):
+        evaluate(Checkpoint.load(tmp_path / "run"), unvalidated)
+
+
+def test_the_last_epoch_without_validation_is_that_of_a_validated_run_of_the_same_length(dataset):
+    """Validation draws nothing, so one epoch is the same with it and without."""
+    options = QUICK | {"epochs": 1}
+    with_it, without = (
+        train(dataset, features="a", validate=validate, quiet=True, **options)
+        for validate in (True, False)
+    )
+    assert torch.equal(with_it.user_embeddings, without.user_embeddings)
+    assert with_it.metrics == without.metrics
+
+
+def test_what_cannot_be_validated_is_no_part_of_an_experiment(unvalidated):
+    with pytest.raises(BecamError, match="has no validation interactions"):
+        Source.open(unvalidated.path)
