@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from becam.errors import BecamError
+from becam.figures.fonts import legible, tell_missing
 from becam.figures.overlay import ramp
 from becam.figures.page import Page
 from becam.figures.typesetting import FALLBACK_FONT, fitted
@@ -159,8 +160,12 @@ class ContactSheet:
             self._write(whole=True)
 
     def finish(self) -> list[Path]:
-        """Write what is left; the paths of all that was written."""
+        """Write what is left; the paths of all that was written.
+
+        A warning names the letters that no font of the machine has.
+        """
         self._write(whole=False)
+        tell_missing()
         return [self._path] if self._pdf is not None else self._written
 
     def _write(self, *, whole: bool) -> None:
@@ -179,6 +184,7 @@ class ContactSheet:
         pages = layout.pages(self._total)
         with self._page.style():
             figure = layout.draw(items, number=self._number, pages=pages)
+            legible(figure)
             if self._pdf is not None:
                 self._pdf.savefig(figure, dpi=_DPI)  # type: ignore[no-untyped-call]
                 return

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 
 from becam.attribution.words.written import WrittenText
+from becam.figures.fonts import drawn, with_fallbacks
 
 Measure = Callable[[str], float]
 """The width of a string, in any unit."""
@@ -22,7 +23,6 @@ FALLBACK_FONT = "DejaVu Sans"
 _POINTS = 72.0
 _FINE = 10.0
 _LONG = 1000
-_MISSING = "□"
 _ELLIPSIS = "…"
 
 
@@ -30,10 +30,14 @@ def measuring(font: FontProperties) -> Measure:
     """Widths in points, taken at a high resolution: at a low one hinting rounds them."""
     renderer = RendererAgg(1, 1, _FINE * _POINTS)  # type: ignore[no-untyped-call]
 
+    families = font.get_family()
+
     @cache
     def measure(string: str) -> float:
+        letters = font.copy()
+        letters.set_family(with_fallbacks(string, families))
         found = renderer.get_text_width_height_descent(  # type: ignore[no-untyped-call]
-            string, font, ismath=False
+            drawn(string, families), letters, ismath=False
         )
         return float(found[0]) / _FINE
 
@@ -41,22 +45,21 @@ def measuring(font: FontProperties) -> Measure:
 
 
 def drawable(string: str, font: str = FALLBACK_FONT) -> str:
-    """One line that ``font`` can draw: white space collapsed, control characters left out.
+    """One line that can be drawn: white space collapsed, control characters left out.
 
-    What neither the font nor ``FALLBACK_FONT`` has becomes a box, and of a very long string the
-    beginning is kept.
+    What neither the font, nor ``FALLBACK_FONT``, nor any other of the machine has becomes a box,
+    and of a very long string the beginning is kept.
 
     Args:
         string: any.
         font: name of a family.
     """
-    known = _characters(font) | _characters(FALLBACK_FONT)
-    kept = (
-        " " if character.isspace() else character if ord(character) in known else _MISSING
+    kept = "".join(
+        " " if character.isspace() else character
         for character in string[:_LONG]
         if character.isspace() or not unicodedata.category(character).startswith("C")
     )
-    return " ".join("".join(kept).split())
+    return " ".join(drawn(kept, (font, FALLBACK_FONT)).split())
 
 
 def fitted(string: str, width: float, measure: Measure, *, lines: int = 1) -> list[str]:
@@ -80,11 +83,6 @@ def fitted(string: str, width: float, measure: Measure, *, lines: int = 1) -> li
         kept = _fits(rest, width - measure(_ELLIPSIS), measure)
         rest = rest[:kept].rstrip() + _ELLIPSIS
     return [*found, rest] if rest else found
-
-
-@cache
-def _characters(font: str) -> frozenset[int]:
-    return frozenset(get_font(findfont(FontProperties(family=font))).get_charmap())
 
 
 def _fits(string: str, width: float, measure: Measure) -> int:

@@ -10,6 +10,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from becam.errors import BecamError
+from becam.figures.fonts import legible, tell_missing
 from becam.files import atomic_file
 
 EMBEDDING: Any = {
@@ -20,6 +21,8 @@ EMBEDDING: Any = {
     # The same figure is the same file.
     "svg.hashsalt": "becam",
 }
+_TEX = "pgf"
+"""Matplotlib writes it only where TeX is installed."""
 _UNDATED: dict[str, dict[str, Any]] = {
     ".pdf": {"CreationDate": None},
     ".svg": {"Date": None},
@@ -33,12 +36,14 @@ def check_format(path: str | Path) -> None:
         BecamError: the suffix names no format that matplotlib writes.
     """
     suffix = Path(path).suffix.removeprefix(".").lower()
-    if suffix not in FigureCanvasBase.get_supported_filetypes():
+    if suffix == _TEX or suffix not in FigureCanvasBase.get_supported_filetypes():
         raise BecamError(f"{path} does not end in a format for pictures; use .png, .pdf or .svg.")
 
 
 def write_figure(figure: Figure, path: str | Path, *, dpi: int) -> None:
     """Write a figure in the format that the suffix of ``path`` names, whole or not at all.
+
+    A warning names the letters that no font of the machine has.
 
     Args:
         figure: as drawn.
@@ -49,6 +54,9 @@ def write_figure(figure: Figure, path: str | Path, *, dpi: int) -> None:
         BecamError: the suffix names no format, or the disk refuses.
     """
     check_format(path)
+    # Matplotlib takes minutes over a large font in an EPS otherwise.
+    fonts = {**EMBEDDING, "ps.fonttype": 3} if legible(figure) else EMBEDDING
+    tell_missing()
     metadata = _UNDATED.get(Path(path).suffix.lower())
-    with matplotlib.rc_context(EMBEDDING), atomic_file(path) as temporary:
+    with matplotlib.rc_context(fonts), atomic_file(path) as temporary:
         figure.savefig(temporary, dpi=dpi, metadata=metadata)
