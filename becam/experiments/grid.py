@@ -70,6 +70,14 @@ class Source:
     name: str
     features: str
 
+    def __post_init__(self) -> None:
+        for split in ("validation", "test"):
+            if not self.dataset.manifest.counts[split]:
+                raise BecamError(
+                    f"{self.dataset.path} has no {split} interactions, so its trainings cannot be "
+                    "compared: prepare it from users with three interactions or more."
+                )
+
     @classmethod
     def open(cls, path: str | Path, features: str | None = None) -> Source:
         """A dataset folder by its own name, with the feature set of a name or the only one.
@@ -79,12 +87,6 @@ class Source:
                 or to test on.
         """
         dataset = Dataset.open(path)
-        for split in ("validation", "test"):
-            if not dataset.manifest.counts[split]:
-                raise BecamError(
-                    f"{dataset.path} has no {split} interactions, so its trainings cannot be "
-                    "compared: prepare it from users with three interactions or more."
-                )
         return cls(dataset, dataset.manifest.name, dataset.feature_set(features).name)
 
     @property
