@@ -8,12 +8,21 @@ import io
 import json
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
+
+ITEM = "0007"
+QUICK = {"name": "becam", "options": {"budget": 8}}
+
+
+def asking(**changes):
+    """A question of all columns for an item's own picture."""
+    return {"item": ITEM, "columns": [0, 1, 2], "methods": [QUICK], "shuffled": False} | changes
 
 
 @contextmanager
@@ -108,3 +117,33 @@ def decoded(encoded) -> np.ndarray:
     levels = np.frombuffer(base64.b64decode(encoded["data"]), "<u2").astype(np.float64) / 65535
     values = encoded["low"] + levels * (encoded["high"] - encoded["low"])
     return values.reshape(encoded["rows"], encoded["columns"])
+
+
+class Streaming(threading.Thread):
+    """A client that reads events in a thread of its own."""
+
+    def __init__(self, url, owner, **changes):
+        super().__init__(daemon=True)
+        self.url, self.owner, self.question = url, owner, asking(**changes)
+        self.text, self.status, self.seconds = "", None, None
+        self.started = threading.Event()
+        self.start()
+
+    def run(self):
+        import httpx
+
+        headers = {"X-Becam-Client": self.owner}
+        begin = time.monotonic()
+        with httpx.stream(
+            "POST", f"{self.url}/api/explanations", json=self.question, headers=headers, timeout=60
+        ) as response:
+            self.status = response.status_code
+            self.started.set()
+            with suppress(httpx.RemoteProtocolError):  # the server has ended
+                for piece in response.iter_text():
+                    self.text += piece
+        self.seconds = time.monotonic() - begin
+
+    def events(self):
+        self.join(60)
+        return events(self.text)

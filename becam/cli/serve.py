@@ -97,4 +97,3 @@ def serve(
 
         webbrowser.open(url)
     run(app, listening)
-    typer.echo("Stopped.", err=True)

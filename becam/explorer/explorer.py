@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Generator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from becam.colour import Icc
 from becam.explorer import limits
 from becam.explorer.catalogue import Catalogue
 from becam.explorer.choices import method_choices
-from becam.explorer.decoders import Decoders
+from becam.explorer.decoders import Decoders, Shown
 from becam.explorer.panels import panel
 from becam.explorer.pictures import (
     SHOWN_SIDE,
@@ -132,7 +133,7 @@ class Explorer:
         Raises:
             Refusal: it is none.
         """
-        shown = await asyncio.wrap_future(self._decoders.show(sent(data), SHOWN_SIDE))
+        shown = await _made(self._decoders.show(sent(data), SHOWN_SIDE))
         return Upload(data, name, shown.width, shown.height, shown.data)
 
     def keep(self, upload: Upload) -> dict[str, Any]:
@@ -142,14 +143,13 @@ class Explorer:
 
     async def shown(self, picture: ItemPicture) -> bytes:
         """A picture for the page; raises as :meth:`upload` does."""
-        return (await asyncio.wrap_future(self._decoders.show(picture.source, SHOWN_SIDE))).data
+        return (await _made(self._decoders.show(picture.source, SHOWN_SIDE))).data
 
     async def thumbnail(self, picture: ItemPicture) -> bytes:
         """A picture for a list; raises as :meth:`upload` does."""
         found = self._thumbnails.get(picture.path)
         if found is None:
-            shown = self._decoders.show(picture.source, THUMBNAIL_SIDE)
-            found = (await asyncio.wrap_future(shown)).data
+            found = (await _made(self._decoders.show(picture.source, THUMBNAIL_SIDE))).data
             self._thumbnails[picture.path] = found
             while len(self._thumbnails) > _THUMBNAILS:
                 self._thumbnails.popitem(last=False)
@@ -214,6 +214,15 @@ class Explorer:
 
         yield from self._studio.explain(read, name, answer.inquiry, listener)
         ticket.tell("done", answer=self.answers.put(answer, answer.size))
+
+
+async def _made(future: Future[Shown]) -> Shown:
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        if future.cancelled():
+            raise Refusal(503, "The explorer is ending.") from None
+        raise
 
 
 class _Listener:

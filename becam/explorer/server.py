@@ -8,7 +8,6 @@ import os
 import socket
 import sys
 import threading
-from contextlib import suppress
 
 import h11
 import uvicorn
@@ -75,9 +74,7 @@ def run(app: FastAPI, listening: socket.socket) -> None:
         proxy_headers=False,  # anybody could call themselves anything
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    # The signal that ends it is raised again when it has ended.
-    with suppress(KeyboardInterrupt):
-        _Server(config).run(sockets=[listening])
+    _Server(config).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
@@ -89,6 +86,7 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(self.config.app.state.explorer.close)  # type: ignore[union-attr]
         asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._hang_up)
         await super().shutdown(sockets)
+        _leave()
 
     def _hang_up(self) -> None:
         """Whoever still sends something is not waited for."""
@@ -130,6 +128,6 @@ class _Protocol(H11Protocol):
 
 
 def _leave() -> None:
-    """End the process although something is still at work: there is nothing to be lost."""
+    """End the process: there is nothing to be lost, and large libraries take seconds to unload."""
     print("Stopped.", file=sys.stderr, flush=True)
     os._exit(0)

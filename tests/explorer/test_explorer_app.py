@@ -6,7 +6,6 @@ import io
 import re
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from contextlib import nullcontext, suppress
@@ -15,7 +14,19 @@ from urllib.parse import urljoin
 
 import numpy as np
 import pytest
-from explored import Gate, decoded, events, jpeg, run_apart, served, without_lifespan
+from explored import (
+    ITEM,
+    QUICK,
+    Gate,
+    Streaming,
+    asking,
+    decoded,
+    events,
+    jpeg,
+    run_apart,
+    served,
+    without_lifespan,
+)
 from PIL import Image
 from zoo import huge_png
 
@@ -33,14 +44,6 @@ from becam.explorer.choices import method_choices  # noqa: E402
 from becam.explorer.guard import Guard, Hosts  # noqa: E402
 from becam.explorer.uploads import MAX_BYTES  # noqa: E402
 from becam.explorer.work import Work  # noqa: E402
-
-ITEM = "0007"
-QUICK = {"name": "becam", "options": {"budget": 8}}
-
-
-def asking(**changes):
-    """A question of all columns for an item's own picture."""
-    return {"item": ITEM, "columns": [0, 1, 2], "methods": [QUICK], "shuffled": False} | changes
 
 
 @pytest.fixture(scope="module")
@@ -518,33 +521,6 @@ def test_declared_methods_need_what_they_say(shop, monkeypatch):
         needing = pytest.raises(BecamError, match=r"becam\[methods\]")
         with needing if said[name] else nullcontext():
             explainer.using(method=method).explain(shop.dataset.image_path(7), ITEM)
-
-
-class Streaming(threading.Thread):
-    """A client that reads events in a thread of its own."""
-
-    def __init__(self, url, owner, **changes):
-        super().__init__(daemon=True)
-        self.url, self.owner, self.question = url, owner, asking(**changes)
-        self.text, self.status, self.seconds = "", None, None
-        self.started = threading.Event()
-        self.start()
-
-    def run(self):
-        headers = {"X-Becam-Client": self.owner}
-        begin = time.monotonic()
-        with httpx.stream(
-            "POST", f"{self.url}/api/explanations", json=self.question, headers=headers, timeout=60
-        ) as response:
-            self.status = response.status_code
-            self.started.set()
-            for piece in response.iter_text():
-                self.text += piece
-        self.seconds = time.monotonic() - begin
-
-    def events(self):
-        self.join(60)
-        return events(self.text)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ odd = st.one_of(
     st.text(max_size=40),
     st.sampled_from(["..", "../..", "%2e%2e%2f", "%00", "\0", "-1", "1e9", "0x10", "½", "1_0"]),
     st.sampled_from(["NaN", "inf", " ", "\ud800", "🙂", "'\";--", "<b>", "{}", "null", ""]),
-    st.sampled_from(["9" * 400, "9" * 5000, "a" * 60_000]),
+    st.sampled_from(["9" * 400, "9" * 5000, "a" * 30_000]),
 )
 paths = st.one_of(
     st.sampled_from(["/", "/health", "/page/main.js", "/api/about", "/api/items", "/api/item"])
@@ -101,8 +101,11 @@ def test_any_route_with_anything(client, way, path, query, kind, client_name, bo
     raw = {"content-type": kind, "x-becam-client": client_name.encode("utf-8", "surrogatepass")}
     try:
         response = client.request(way, f"{quoted(path)}?{asked}", headers=raw, content=body)
-    except (httpx.InvalidURL, httpx.LocalProtocolError):
-        return
+    except Exception as error:
+        # What the client itself refuses to send; which library it is depends on Starlette.
+        if type(error).__name__ in ("InvalidURL", "LocalProtocolError"):
+            return
+        raise
     spoken(response)
 
 
