@@ -115,7 +115,8 @@ def same_features(
     recorded: dict[str, Any] = checkpoint.training.get("features", {})
     wanted = recorded.get("sha256", {}).get(modality)
     for found in _sets(dataset, features):
-        if wanted is not None and found.records.get(modality, {}).get("sha256") == wanted:
+        record = found.records.get(modality)
+        if wanted is not None and record is not None and record["sha256"] == wanted:
             return found
     return None
 

@@ -1,12 +1,14 @@
 """A small dataset whose purchases follow planted tastes, so that a recommender can learn them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from becam.data.dataset import Dataset, fingerprint
+from becam.data.dataset import Dataset
 from becam.data.features import FeatureWriter
+from becam.data.integrity import fingerprint
 from becam.data.manifest import FORMAT, Manifest
 
 TASTES = 5
@@ -69,3 +71,12 @@ def planted_dataset(
             writer.write(np.arange(n_items), values)
             writer.finish()
     return dataset
+
+
+def write_items(path: Path, items: pl.DataFrame) -> None:
+    """Give a planted dataset other items, and its manifest the fingerprint of these."""
+    items.write_parquet(path / "items.parquet")
+    rows = pl.read_parquet(path / "interactions.parquet")
+    users = pl.read_parquet(path / "users.parquet")
+    found = fingerprint(rows, items["id"], users["id"])
+    replace(Manifest.load(path), fingerprint=found).save(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from PIL import Image
-from planted import planted_dataset
+from planted import planted_dataset, write_items
 from zoo import make_checkpoint
 
 from becam.checkpoint import Checkpoint
@@ -58,7 +58,7 @@ def make_shop(folder: Path, load, encoder_files, *, family: str = "open_clip-vit
         values = rng.integers(150, 250, (height, 50, 3), dtype=np.uint8)
         values[10 : 20 + number, 8 : 20 + number] = rng.integers(0, 255, 3)
         Image.fromarray(values).save(path / f"{number}.png")
-    pl.DataFrame(
+    items = pl.DataFrame(
         {
             "item": pl.Series(range(len(names)), dtype=pl.UInt32),
             "id": list(names),
@@ -66,7 +66,8 @@ def make_shop(folder: Path, load, encoder_files, *, family: str = "open_clip-vit
             "text": list(names.values()),
             "category": ["<i>tops</i>", "dresses", None, "coats"] * (len(names) // 4),
         }
-    ).write_parquet(path / "items.parquet")
+    )
+    write_items(path, items)
     dataset = Dataset.open(path)
     spec, weights = encoder_files[family]
     extract_features(dataset, spec, weights=weights, name="tiny", icc="ignore")

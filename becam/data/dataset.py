@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from becam.data.integrity import check_features, check_tables
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
 from becam.data.tables import columns as columns_of
 from becam.data.tables import read_parquet, reading, scan_parquet
-from becam.errors import BecamError
+from becam.errors import BecamError, MissingFileError
+from becam.files import map_array
+from becam.records import read_record
 
 MODALITIES = ("image", "text")
 """The modalities that ``becam features`` makes; others come with the data. Sorted, these lead."""
@@ -32,6 +34,10 @@ _TABLES = {
     "items": ("item", "id", "image", "text", "category"),
     "users": ("user", "id"),
 }
+
+
+_MOST_ROWS_A_BYTE = 10_000
+"""Columns of one value a thousand million times take no room on disk, and much in memory."""
 
 
 class Dataset:
@@ -51,13 +57,14 @@ class Dataset:
         """Open a folder.
 
         Raises:
-            BecamError: not a dataset, a file is missing or damaged, or the tables do not have the
-                numbers of rows that the manifest states.
+            BecamError: not a dataset, a file is missing or damaged, or the tables are not those
+                that the manifest states.
         """
         path = Path(path)
         dataset = cls(path, Manifest.load(path))
         for table, columns in _TABLES.items():
             dataset._check(table, columns)
+        check_tables(path, dataset.manifest.tables, dataset.fingerprint)
         return dataset
 
     @property
@@ -187,6 +194,38 @@ class Dataset:
                 f"{path} has {rows:,} rows where the manifest states {stated}; make the dataset "
                 "again."
             )
+        if rows > _MOST_ROWS_A_BYTE * path.stat().st_size:
+            raise BecamError(f"{path} has {rows:,} rows in too few bytes; make the dataset again.")
+
+
+class EncoderValues(TypedDict, total=False):
+    """What made a matrix; see :class:`becam.encoders.spec.EncoderRecord`."""
+
+    spec: str | None
+    weights: str | None
+    weights_sha256: str | None
+    config: dict[str, Any] | None
+
+
+class MatrixRecord(TypedDict):
+    """What ``features.json`` says of one matrix."""
+
+    encoder: EncoderValues
+    dim: Annotated[int, msgspec.Meta(ge=1)]
+    rows: Annotated[int, msgspec.Meta(ge=1)]
+    sha256: str
+
+
+class FeaturesRecord(TypedDict):
+    """``features.json``."""
+
+    format: int
+    complete: bool
+    modalities: dict[str, MatrixRecord]
+
+
+class _Version(TypedDict):
+    format: Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -203,7 +242,7 @@ class FeatureSet:
     name: str
     path: Path
     n_items: int
-    records: dict[str, dict[str, Any]]
+    records: dict[str, MatrixRecord]
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -213,13 +252,13 @@ class FeatureSet:
     @property
     def encoders(self) -> dict[str, dict[str, Any]]:
         """What made the features, by modality."""
-        return {modality: self.records[modality]["encoder"] for modality in self.modalities}
+        return {modality: dict(self.records[modality]["encoder"]) for modality in self.modalities}
 
-    def load(self, modality: str) -> np.memmap[Any, np.dtype[np.float32]]:
+    def load(self, modality: str) -> NDArray[np.float32]:
         """(I, d_m) float32, memory-mapped and read only.
 
         Raises:
-            BecamError: no such modality, or a missing or damaged file.
+            BecamError: no such modality, a missing or damaged file, or values that are not finite.
         """
         if modality not in self.modalities:
             raise BecamError(
@@ -229,19 +268,17 @@ class FeatureSet:
         path = self.path / f"{modality}.npy"
         again = f"make it again with becam features --name {self.name} --overwrite"
         try:
-            features: np.memmap[Any, np.dtype[np.float32]] = np.load(
-                path, mmap_mode="r", allow_pickle=False
-            )
-        except FileNotFoundError:
+            features = map_array(path, what="matrix of features", remedy=again)
+        except MissingFileError:
             raise BecamError(f"{path} is missing; {again}.") from None
-        except (ValueError, EOFError):
-            raise BecamError(f"{path} is damaged; {again}.") from None
-        expected = (self.n_items, self.records[modality]["dim"])
+        record = self.records[modality]
+        expected = (self.n_items, record["dim"])
         if features.shape != expected or features.dtype != np.float32:
             raise BecamError(
                 f"{path} holds {features.dtype} of shape {features.shape} where float32 of "
                 f"{expected} belongs; {again}."
             )
+        check_features(path, features, record["sha256"], again)
         return features
 
 
@@ -265,32 +302,21 @@ def check_modality(name: str) -> str:
     return name
 
 
-def read_features_record(folder: Path) -> dict[str, Any]:
+def read_features_record(folder: Path) -> FeaturesRecord:
     """``features.json`` of a feature set's folder; an empty, incomplete one where there is none.
 
     Raises:
         BecamError: the file is damaged or of a newer format.
     """
     path = folder / FEATURES_FILE
+    again = f"delete {folder} and make it again"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        version, complete = record["format"], record["complete"]
-        if version <= FEATURES_FORMAT and isinstance(record["modalities"], dict):
-            return dict(record, complete=bool(complete))
-    except FileNotFoundError:
+        version = read_record(path, _Version, remedy=again)["format"]
+    except MissingFileError:
         return {"format": FEATURES_FORMAT, "complete": False, "modalities": {}}
-    except (ValueError, KeyError, TypeError):
-        raise BecamError(f"{path} is damaged; delete {folder} and make it again.") from None
-    raise BecamError(f"{path} was made by a newer becam; upgrade becam or delete {folder}.")
-
-
-def fingerprint(interactions: pl.DataFrame, item_ids: pl.Series, user_ids: pl.Series) -> str:
-    """SHA-256 over interactions (in order), split and ids."""
-    digest = hashlib.sha256()
-    for column, kind in (("user", "<u4"), ("item", "<u4"), ("split", "u1")):
-        digest.update(interactions[column].to_numpy().astype(kind, copy=False).tobytes())
-    for ids in (item_ids, user_ids):
-        digest.update(f"\n{len(ids)}\n".encode())
-        for piece in ids.to_list():
-            digest.update(f"{len(piece)}:{piece}".encode())
-    return digest.hexdigest()
+    if version > FEATURES_FORMAT:
+        raise BecamError(f"{path} was made by a newer becam; upgrade becam or delete {folder}.")
+    record = read_record(path, FeaturesRecord, remedy=again)
+    for modality in record["modalities"]:
+        check_modality(modality)
+    return record

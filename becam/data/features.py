@@ -14,6 +14,7 @@ from becam.data.dataset import (
     FEATURES_FILE,
     FEATURES_FORMAT,
     Dataset,
+    MatrixRecord,
     check_modality,
     read_features_record,
 )
@@ -134,7 +135,14 @@ class FeatureWriter:
             return
         self._data.close()
         self._data = None
-        self._record({**self._identity, "sha256": sha256(self._matrix)})
+        self._record(
+            MatrixRecord(
+                encoder=self._identity["encoder"],
+                dim=self.dim,
+                rows=self.rows,
+                sha256=sha256(self._matrix),
+            )
+        )
         self._drop_sidecars()
 
     def _open(self, overwrite: bool) -> None:
@@ -187,7 +195,7 @@ class FeatureWriter:
         with atomic_file(self._state) as temporary:
             temporary.write_text(json.dumps(self._identity), encoding="utf-8")
 
-    def _record(self, entry: dict[str, Any] | None) -> None:
+    def _record(self, entry: MatrixRecord | None) -> None:
         """Enter or withdraw this modality."""
         modalities = dict(read_features_record(self.folder)["modalities"])
         modalities.pop(self.modality, None)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from becam.errors import BecamError
+import msgspec
+
+from becam.errors import BecamError, MissingFileError
+from becam.files import write_json
+from becam.records import read_record
 
 FORMAT = 1
 FILE = "manifest.json"
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,13 @@ class Manifest:
         image_root: folder that picture paths start from; relative to the dataset folder unless
             absolute; null where the source has no pictures.
         seconds: duration by stage.
+        tables: SHA-256 of the tables' files by name; empty where an earlier becam made them.
     """
 
     format: int
     name: str
     source: str
-    counts: dict[str, int]
+    counts: dict[str, Count]
     statistics: dict[str, float]
     filters: dict[str, int]
     split: dict[str, Any]
@@ -43,11 +49,11 @@ class Manifest:
     fingerprint: str
     image_root: str | None
     seconds: dict[str, float]
+    tables: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``manifest.json`` into ``folder``."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        (folder / FILE).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / FILE, asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -57,27 +63,21 @@ class Manifest:
             BecamError: missing, malformed, or of a newer format.
         """
         path = folder / FILE
+        again = "make the dataset again with becam prepare"
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
+            known = read_record(path, _Version, remedy=again, what="manifest").format
+        except MissingFileError:
             what = "a folder without manifest.json" if folder.is_dir() else "not there"
             raise BecamError(
                 f"{folder} is not a dataset: it is {what}; make one with becam prepare."
             ) from None
-        except PermissionError:
-            raise BecamError(f"{path} may not be read; check its permissions.") from None
-        except ValueError:
-            raise BecamError(f"{path} is damaged; make the dataset again.") from None
-        if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-            raise BecamError(f"{path} was not written by becam; make one with becam prepare.")
-        if record["format"] > FORMAT:
+        if known > FORMAT:
             raise BecamError(
-                f"{folder} was made by a newer becam (dataset format {record['format']}, this one "
-                f"reads {FORMAT}); upgrade becam or make the dataset again."
+                f"{folder} was made by a newer becam (dataset format {known}, this one reads "
+                f"{FORMAT}); upgrade becam or make the dataset again."
             )
-        names = {field.name for field in fields(cls)}
-        if missing := sorted(names - record.keys()):
-            raise BecamError(
-                f"{path} is damaged: it lacks {', '.join(missing)}; make the dataset again."
-            )
-        return cls(**{name: record[name] for name in names})
+        return read_record(path, cls, remedy=again, what="manifest")
+
+
+class _Version(msgspec.Struct):
+    format: Annotated[int, msgspec.Meta(ge=1)]

@@ -17,6 +17,7 @@ from becam.data.coding import code
 from becam.data.dataset import Dataset
 from becam.data.features import FeatureWriter
 from becam.data.filtering import filter_interactions
+from becam.data.integrity import table_hashes
 from becam.data.manifest import Manifest
 from becam.data.sources import Raw, SourceOptions, read_source
 from becam.data.split import FEWEST, VALIDATION, Scheme, split_interactions
@@ -135,6 +136,7 @@ def prepare_dataset(
             fingerprint=fingerprint,
             image_root=None if raw.image_root is None else str(raw.image_root),
             seconds=watch.end(),
+            tables=table_hashes(folder),
         ).save(folder)
         _copy_features(Dataset.open(folder), source, raw.features, kept_items)
     return Dataset.open(output)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from becam.data.dataset import fingerprint
+from becam.data.integrity import fingerprint
 from becam.data.split import SPLITS
 from becam.data.tables import write_parquet
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +85,7 @@ class EncoderRecord:
         return values if self.icc == IGNORE else {**values, "icc": self.icc}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> EncoderRecord:
+    def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
         """The inverse of ``to_dict``."""
         return cls(
             values.get("spec"),

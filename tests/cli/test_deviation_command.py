@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from deviating import ITEMS, checkpoint_of
 from PIL import Image
-from planted import planted_dataset
+from planted import planted_dataset, write_items
 from sentences import one_sentence
 
 from becam.evaluation.deviation import deviation as measured
@@ -30,7 +30,7 @@ def world(tmp_path_factory):
     )
     planted_dataset(folder / "others", n_items=ITEMS, seed=5)
     items = dataset.items.with_columns(id=pl.lit("x") + pl.col("id"))
-    items.write_parquet(folder / "others" / "items.parquet")
+    write_items(folder / "others", items)
     return folder
 
 

@@ -23,7 +23,8 @@ from rawdata import (
 
 import becam
 from becam.data import writing
-from becam.data.dataset import Dataset, fingerprint
+from becam.data.dataset import Dataset
+from becam.data.integrity import fingerprint
 from becam.data.preparation import prepare_dataset
 from becam.errors import BecamError
 

@@ -9,7 +9,8 @@ import pytest
 from planted import planted_dataset
 from typer.testing import CliRunner
 
-from becam.data.dataset import Dataset, fingerprint
+from becam.data.dataset import Dataset
+from becam.data.integrity import fingerprint
 from becam.data.manifest import Manifest
 from becam.errors import BecamError
 from becam.experiments.grid import SearchSettings, Source, make_row
