@@ -357,7 +357,9 @@ class _Dataset(TypedDict):
     fingerprint: str
 
 
-class _Metrics(TypedDict):
+class Metrics(TypedDict):
+    """What a checkpoint's ``metrics`` hold."""
+
     epoch: Annotated[int, msgspec.Meta(ge=0)]
     validation: dict[str, float]
     test: dict[str, float]
@@ -387,6 +389,6 @@ class _Payload(TypedDict):
     modalities: Annotated[dict[str, _Modality], msgspec.Meta(min_length=1)]
     recommender: _Recommender
     state: dict[str, Any]
-    metrics: _Metrics
+    metrics: Metrics
     dataset: _Dataset
     training: _Training

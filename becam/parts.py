@@ -12,6 +12,7 @@ from typing import Any
 
 from becam.errors import BecamError
 from becam.files import atomic_file, disk_errors
+from becam.records import read_record
 
 FOLDER = "parts"
 FORMAT = 1
@@ -100,13 +101,9 @@ class PartFiles:
         return True
 
     def _check(self) -> None:
-        try:
-            found = json.loads(self._record.read_text(encoding="utf-8"))
-            differing = [key for key, value in self._wanted.items() if found.get(key) != value]
-        except (OSError, ValueError, AttributeError):
-            raise BecamError(
-                f"{self._record} is damaged; choose another -o or pass --overwrite to begin again."
-            ) from None
+        again = "choose another -o or pass --overwrite to begin again"
+        found = read_record(self._record, dict[str, Any], remedy=again, what="record")
+        differing = [key for key, value in self._wanted.items() if found.get(key) != value]
         if differing:
             raise BecamError(
                 f"{self._record.parent} holds {self._noun} that differs in {', '.join(differing)}; "

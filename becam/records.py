@@ -6,6 +6,7 @@ wrong type, a missing key or a number out of bounds is one sentence that names t
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +90,21 @@ def checked(value: Any, kind: type[T], *, where: str, remedy: str) -> T:
         raise BecamError(f"{where} is damaged: {_fault(error)}; {remedy}.") from None
     except RecursionError:
         raise BecamError(f"{where} is damaged: it is nested too deeply; {remedy}.") from None
+
+
+def from_text(text: str, kind: type[T], *, where: str, remedy: str) -> T:
+    """JSON that Python wrote, where NaN is a number, as a value of ``kind``; see :func:`checked`.
+
+    Raises:
+        BecamError: not JSON, or not of ``kind``.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise BecamError(f"{where} is damaged: it is nested too deeply; {remedy}.") from None
+    except ValueError:
+        raise BecamError(f"{where} is damaged: it is not JSON; {remedy}.") from None
+    return checked(value, kind, where=where, remedy=remedy)
 
 
 def misfit(value: Any, kind: type) -> str | None:

@@ -8,15 +8,28 @@ from pathlib import Path
 from typing import IO, Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from becam.attribution.controls import Controls
 from becam.encoders.preprocessing import Geometry
 from becam.errors import BecamError
-from becam.files import atomic_file
+from becam.files import atomic_file, read_arrays
+from becam.records import from_text
 
 FloatArray = NDArray[np.float32]
+
+_MOST_BYTES = 1 << 30
+
+
+class _Meta(msgspec.Struct):
+    """What a file says beside its arrays."""
+
+    controls: Controls
+    label: str
+    target: str
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,27 +105,21 @@ class Heatmap:
         Raises:
             BecamError: missing, or not such a file.
         """
+        again = "explain the picture again"
+        arrays = read_arrays(path, what="heatmap", remedy=again, most=_MOST_BYTES)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                meta = json.loads(str(arrays["meta"]))
-                width, height = (int(side) for side in arrays["size"])
-                left, top, right, bottom = (float(edge) for edge in arrays["box"])
-                return cls(
-                    arrays["raw"],
-                    arrays["weights"],
-                    Geometry(width, height, (left, top, right, bottom)),
-                    Controls(**meta["controls"]),
-                    meta["label"],
-                    meta["target"],
-                    meta["options"],
-                )
-        except FileNotFoundError:
-            raise BecamError(f"There is no heatmap at {path}; check the path.") from None
-        except Exception:
-            raise BecamError(
-                f"{path} is not a heatmap written by becam, or is truncated; explain the picture "
-                "again."
-            ) from None
+            meta = from_text(str(arrays["meta"]), _Meta, where=str(path), remedy=again)
+            width, height = (int(side) for side in arrays["size"])
+            left, top, right, bottom = (float(edge) for edge in arrays["box"])
+            raw, weights = arrays["raw"], arrays["weights"]
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise BecamError(f"{path} is not a heatmap written by becam; {again}.") from None
+        geometry = Geometry(width, height, (left, top, right, bottom))
+        if not (raw.ndim == 2 and raw.size and weights.ndim == 1 and geometry.is_sound()):
+            raise BecamError(f"{path} is damaged: its arrays do not fit together; {again}.")
+        if not all(np.issubdtype(one.dtype, np.floating) for one in (raw, weights)):
+            raise BecamError(f"{path} is damaged: its map is not of numbers; {again}.")
+        return cls(raw, weights, geometry, meta.controls, meta.label, meta.target, meta.options)
 
 
 def stretch(values: FloatArray) -> FloatArray:

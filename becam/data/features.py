@@ -19,9 +19,11 @@ from becam.data.dataset import (
     read_features_record,
 )
 from becam.errors import BecamError
-from becam.files import atomic_file, disk_errors, sha256
+from becam.files import atomic_file, disk_errors, map_array, read_bytes, sha256
+from becam.records import read_record
 
 _FLOAT = np.dtype("<f4")
+_AGAIN = "make the features again"
 
 
 class FeatureWriter:
@@ -172,15 +174,15 @@ class FeatureWriter:
 
     def _resume(self) -> bool:
         try:
-            same = json.loads(self._state.read_text(encoding="utf-8")) == self._identity
-            done = np.fromfile(self._marks, dtype=bool)
-            matrix = np.load(self._matrix, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+            same = read_record(self._state, dict[str, Any], remedy=_AGAIN) == self._identity
+            done = np.frombuffer(read_bytes(self._marks, most=self.rows), dtype=np.uint8) == 1
+            matrix = map_array(self._matrix, what="matrix of features", remedy=_AGAIN)
+        except BecamError:
             return False
         if not same or len(done) != self.rows or matrix.shape != (self.rows, self.dim):
             return False
         self._done = done
-        return True
+        return matrix.dtype == _FLOAT
 
     def _begin(self) -> None:
         # The state is written last: until it is there, nothing is resumed.
@@ -226,12 +228,13 @@ def begun_by(dataset: Dataset, name: str, modality: str) -> dict[str, Any] | Non
     """
     folder = dataset.path / "features" / name
     found = read_features_record(folder)["modalities"].get(modality)
-    if found is None:
-        try:
-            found = json.loads((folder / f"{modality}.part.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-    encoder = found.get("encoder") if isinstance(found, dict) else None
+    if found is not None:
+        return dict(found["encoder"])
+    try:
+        begun = read_record(folder / f"{modality}.part.json", dict[str, Any], remedy=_AGAIN)
+    except BecamError:
+        return None
+    encoder = begun.get("encoder")
     return encoder if isinstance(encoder, dict) else None
 
 

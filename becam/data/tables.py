@@ -140,8 +140,15 @@ def reading(path: Path) -> Iterator[None]:
         ) from None
 
 
-def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
+def write_parquet(
+    table: pl.DataFrame | pl.LazyFrame, path: Path, metadata: dict[str, str] | None = None
+) -> None:
     """Write a table; a lazy one without ever holding it whole.
+
+    Args:
+        table: what to write.
+        path: of the file.
+        metadata: further strings that the file keeps by name.
 
     Raises:
         OSError: the disk refused; polars itself reports that without an ``errno``.
@@ -150,9 +157,9 @@ def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     with open(path, "wb") as stream:
         try:
             if isinstance(table, pl.LazyFrame):
-                table.sink_parquet(stream)
+                table.sink_parquet(stream, metadata=metadata)
             else:
-                table.write_parquet(stream)
+                table.write_parquet(stream, metadata=metadata)
         except pl.exceptions.PolarsError as error:
             if f"os error {errno.ENOSPC}" in str(error):
                 raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error

@@ -16,6 +16,9 @@ _ORDINARY = 16
 """A picture that is resized to more than so many times the encoder's input is a thin one."""
 
 
+_MOST_PIXELS = 1 << 30
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Which part of a picture the encoder saw.
@@ -33,6 +36,17 @@ class Geometry:
     def to_dict(self) -> dict[str, Any]:
         """Plain values: ``width``, ``height`` and ``box``."""
         return {"width": self.width, "height": self.height, "box": list(self.box)}
+
+    def is_sound(self) -> bool:
+        """Whether it can be of a picture: what is read from a file may say anything."""
+        left, top, right, bottom = self.box
+        return (
+            0 < self.width * self.height <= _MOST_PIXELS
+            and self.width > 0
+            and all(abs(edge) < _MOST_PIXELS for edge in self.box)  # not of NaN either
+            and left < right
+            and top < bottom
+        )
 
     def resized(self, width: int, height: int) -> Geometry:
         """The same part of the picture at another size."""

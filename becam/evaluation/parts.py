@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from becam.data.tables import read_parquet, write_parquet
+from becam.data.tables import read_parquet, reading, source, write_parquet
+from becam.errors import BecamError
 from becam.evaluation.summary import ROW
 from becam.parts import PartFiles
 
 RECORD = "audit.json"
+
+_DIGEST = "becam.rows"
+"""Key of the rows' hash in a file's own metadata."""
 
 
 class Parts(PartFiles):
@@ -44,7 +49,8 @@ class Parts(PartFiles):
             BecamError: the folder has become another audit's, or the disk refuses.
         """
         with self.writing(name) as temporary:
-            write_parquet(pl.DataFrame(rows, schema=ROW), temporary)
+            table = pl.DataFrame(rows, schema=ROW)
+            write_parquet(table, temporary, {_DIGEST: _digest(table)})
 
     def read(self, names: Sequence[str]) -> pl.DataFrame:
         """The rows of some pictures, in their order.
@@ -52,4 +58,18 @@ class Parts(PartFiles):
         Raises:
             BecamError: a damaged file.
         """
-        return pl.concat([read_parquet(self.path(name)) for name in names])
+        return pl.concat([_read(self.path(name)) for name in names])
+
+
+def _read(path: Path) -> pl.DataFrame:
+    found = read_parquet(path)
+    with reading(path):
+        digest = pl.read_parquet_metadata(source(path)).get(_DIGEST)
+    # Parts of an earlier becam have no digest.
+    if found.schema != ROW or digest not in (None, _digest(found)):
+        raise BecamError(f"{path} is damaged; delete it and run the command again.")
+    return found
+
+
+def _digest(rows: pl.DataFrame) -> str:
+    return hashlib.sha256(repr(rows.rows()).encode("utf-8", "surrogatepass")).hexdigest()

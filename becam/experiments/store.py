@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
-from becam.checkpoint import CHECKPOINT_NAME
+from becam.checkpoint import CHECKPOINT_NAME, Metrics
 from becam.errors import BecamError
-from becam.files import disk_errors
+from becam.files import check_file, disk_errors, read_arrays
+from becam.records import checked
 from becam.training import read_user_metrics
 from becam.training.ranking import UserMetrics
 
@@ -75,6 +78,31 @@ class Run:
 
 _COLUMNS = tuple(field.name for field in fields(Run))
 _JSON = ("options", "metrics", "baselines")
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM runs"
+_AGAIN = "copy the store again or train into another one"
+
+DIGEST = "digest"
+"""The column with each row's hash; stores of an earlier becam have none."""
+
+
+class _Record(TypedDict):
+    """A row's values, as far as their types do not follow from the columns'."""
+
+    key: str
+    dataset: str
+    features: str
+    model: str
+    adapter: str
+    seed: int
+    fingerprint: str
+    label: str
+    options: dict[str, Any]
+    metrics: Metrics
+    baselines: dict[str, dict[str, float]]
+    parameters: int
+    seconds: float
+    epoch_seconds: float
+    epochs: int
 
 
 class Store:
@@ -96,11 +124,12 @@ class Store:
         self._database = self.path / DATABASE
         if create:
             self._create()
-        elif not self._database.is_file():
+        elif not os.path.lexists(self._database):
             raise BecamError(
                 f"{self.path} is not a store of runs, for it has no {DATABASE}; becam experiment "
                 "makes one."
             )
+        check_file(self._database, what="store of runs")
         with self._connect() as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -128,6 +157,13 @@ class Store:
                 f"INSERT OR REPLACE INTO runs ({', '.join(_COLUMNS)}, users) VALUES ({marks})",
                 [*(values[name] for name in _COLUMNS), users],
             )
+            if DIGEST not in _columns(connection):  # of an earlier becam
+                connection.execute(f"ALTER TABLE runs ADD COLUMN {DIGEST} TEXT")
+            # Of the row as SQLite gives it back.
+            row = connection.execute(f"{_SELECT} WHERE key = ?", [run.key]).fetchone()
+            connection.execute(
+                f"UPDATE runs SET {DIGEST} = ? WHERE key = ?", [_digest(row), run.key]
+            )
 
     def folder(self, key: str) -> Path:
         """Where train writes the run of this key; it need not exist."""
@@ -139,17 +175,21 @@ class Store:
         return found is not None
 
     def runs(self) -> list[Run]:
-        """All runs, by dataset, features, model, adapter, label and seed."""
-        query = (
-            f"SELECT {', '.join(_COLUMNS)} FROM runs "
-            "ORDER BY dataset, features, model, adapter, label, seed, key"
-        )
+        """All runs, by dataset, features, model, adapter, label and seed.
+
+        Raises:
+            BecamError: The file is damaged.
+        """
+        order = "ORDER BY dataset, features, model, adapter, label, seed, key"
         with self._connect() as connection:
-            rows = connection.execute(query).fetchall()
-        records = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-        return [
-            Run(**record | {name: json.loads(record[name]) for name in _JSON}) for record in records
-        ]
+            sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+            rows = connection.execute(f"{_SELECT} {order}").fetchall()
+            digests = dict.fromkeys(row[0] for row in rows)
+            if DIGEST in _columns(connection):
+                digests = dict(connection.execute(f"SELECT key, {DIGEST} FROM runs"))
+        if not sound or any(digests.get(row[0]) not in (None, _digest(row)) for row in rows):
+            raise BecamError(f"{self._database} is damaged; {_AGAIN}.")
+        return [self._run(row) for row in rows]
 
     def checkpoint(self, model: str, adapter: str, *, seed: int = 0, label: str = "") -> Path:
         """The checkpoint of a run.
@@ -192,7 +232,11 @@ class Store:
             found = connection.execute("SELECT users FROM runs WHERE key = ?", [key]).fetchone()
         if found is None:
             raise BecamError(f"{self.path} has no run {key}; Store.runs() lists those it has.")
-        return _unpack(found[0])
+        return UserMetrics.of(
+            read_arrays(bytes(found[0]), what="table of metrics", remedy=_AGAIN),
+            where=f"Run {key} in {self._database}",
+            remedy=_AGAIN,
+        )
 
     @contextmanager
     def filling(self) -> Iterator[None]:
@@ -223,10 +267,20 @@ class Store:
                     "CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, dataset TEXT, "
                     "features TEXT, model TEXT, adapter TEXT, seed INTEGER, fingerprint TEXT, "
                     "label TEXT, options TEXT, metrics TEXT, baselines TEXT, parameters INTEGER, "
-                    "seconds REAL, epoch_seconds REAL, epochs INTEGER, users BLOB)"
+                    f"seconds REAL, epoch_seconds REAL, epochs INTEGER, users BLOB, {DIGEST} TEXT)"
                 )
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _run(self, row: Sequence[Any]) -> Run:
+        record = dict(zip(_COLUMNS, row, strict=True))
+        where = f"{self._database} ({record['key']})"
+        try:
+            record |= {name: json.loads(record[name]) for name in _JSON}
+        except (ValueError, TypeError, RecursionError):
+            raise BecamError(f"{where} is damaged: it is not JSON; {_AGAIN}.") from None
+        checked(record, _Record, where=where, remedy=_AGAIN)
+        return Run(**record)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -242,13 +296,15 @@ class Store:
             ) from error
 
 
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(runs)")}
+
+
+def _digest(row: Sequence[Any]) -> str:
+    return hashlib.sha256(repr(list(row)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def _pack(metrics: UserMetrics) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, users=metrics.users, **metrics.values)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def _unpack(blob: bytes) -> UserMetrics:
-    with np.load(io.BytesIO(blob), allow_pickle=False) as arrays:
-        values = {name: arrays[name] for name in arrays.files if name != "users"}
-        return UserMetrics(arrays["users"], values)

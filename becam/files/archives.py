@@ -58,7 +58,7 @@ def _opened(stream: IO[bytes]) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(stream)
     except Exception as error:  # zipfile raises many kinds for what is no archive
-        raise DamagedArchive("it is not a whole archive") from error
+        raise DamagedArchive("it is truncated, or no archive") from error
 
 
 def _infos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -72,7 +72,7 @@ def read_arrays(
             members = read_members(stream, most=most)
         return {member.removesuffix(".npy"): _array(data) for member, data in members.items()}
     except DamagedArchive as error:
-        raise BecamError(f"{name} is damaged: {error}; {remedy}.") from error
+        raise BecamError(f"{name} is damaged; {remedy} ({error}).") from error
 
 
 def _array(data: bytes) -> NDArray[Any]:

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from becam.attribution.controls import Controls
 from becam.encoders.preprocessing import Geometry
 from becam.errors import BecamError
+from becam.files import read_arrays
 from becam.gallery.model import FloatArray, Panel, Word
 from becam.parts import PartFiles
+from becam.records import from_text
 
 RECORD = "gallery.json"
+
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,21 @@ class ItemMap:
         )
 
 
+class _Record(msgspec.Struct):
+    """What a file says of one map beside its array."""
+
+    geometry: Geometry
+    controls: Controls
+    options: dict[str, Any]
+    weights: tuple[tuple[int, ...], tuple[float, float]] | None
+    words: list[tuple[str, float | None]] | None
+
+    def word_list(self) -> tuple[Word, ...] | None:
+        if self.words is None:
+            return None
+        return tuple(Word(text, weight) for text, weight in self.words)
+
+
 class MapFiles(PartFiles):
     """The maps of single items on disk, a file each; several processes may work in one folder.
 
@@ -102,15 +122,20 @@ class MapFiles(PartFiles):
             BecamError: a damaged file.
         """
         path = self.path(name)
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                records = json.loads(str(arrays["record"]))
-                return [
-                    _item_map(arrays[f"map{number}"], record)
-                    for number, record in enumerate(records)
-                ]
-        except Exception:  # NumPy and zip archives raise many kinds
-            raise BecamError(f"{path} is damaged; delete it and run the command again.") from None
+        again = "delete it and run the command again"
+        arrays = read_arrays(path, what="part of a gallery", remedy=again, most=_MOST_BYTES)
+        text = str(arrays.get("record", ""))
+        records = from_text(text, list[_Record], where=str(path), remedy=again)
+        maps = [arrays.get(f"map{number}") for number in range(len(records))]
+        if any(raw is None or not _is_map(raw) for raw in maps) or not all(
+            record.geometry.is_sound() for record in records
+        ):
+            raise BecamError(f"{path} is damaged: its maps are not those of pictures; {again}.")
+        return [
+            ItemMap(raw, r.geometry, r.controls, r.options, r.weights, r.word_list())
+            for raw, r in zip(maps, records, strict=True)
+            if raw is not None
+        ]
 
 
 def _record(one: ItemMap) -> dict[str, Any]:
@@ -123,14 +148,5 @@ def _record(one: ItemMap) -> dict[str, Any]:
     }
 
 
-def _item_map(raw: FloatArray, record: dict[str, Any]) -> ItemMap:
-    geometry, weights, words = record["geometry"], record["weights"], record["words"]
-    left, top, right, bottom = geometry["box"]
-    return ItemMap(
-        raw=raw,
-        geometry=Geometry(geometry["width"], geometry["height"], (left, top, right, bottom)),
-        controls=Controls(**record["controls"]),
-        options=record["options"],
-        weights=None if weights is None else (tuple(weights[0]), (weights[1][0], weights[1][1])),
-        words=None if words is None else tuple(Word(text, weight) for text, weight in words),
-    )
+def _is_map(raw: FloatArray) -> bool:
+    return raw.ndim == 2 and bool(raw.size) and np.issubdtype(raw.dtype, np.floating)

@@ -8,20 +8,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import msgspec
 
 from becam.checkpoint import CHECKPOINT_NAME, Checkpoint, is_checkpoint
-from becam.errors import BecamError
+from becam.errors import BecamError, MissingFileError
 from becam.files import (
     DiskFullError,
     check_output_folder,
     disk_errors,
     filling,
-    read_text,
+    read_arrays,
     save_arrays,
     sweep,
     write_json,
 )
+from becam.records import read_record
 from becam.training.ranking import UserMetrics
 from becam.training.report import METRICS_LOG, TENSORBOARD_FOLDER
 from becam.training.state import STATE_NAME, StateFile
@@ -31,10 +32,23 @@ METRICS_NAME = "metrics.json"
 USERS_NAME = "users.npz"
 TIMES = ("seconds", "epoch_seconds")
 
-_MOST_BYTES = 64 << 20
+_AGAIN = "train again with --overwrite"
+_ANEW = "start the run anew with --overwrite"
 
 # Where a run goes on may differ from where it began; then it is the same run, not the same bits.
 _ELSEWHERE = ("device", "threads")
+
+
+class _Config(msgspec.Struct):
+    dataset: str
+    options: dict[str, Any]
+
+
+class _Times(msgspec.Struct):
+    """Of ``metrics.json``, by the names in ``TIMES``."""
+
+    seconds: float
+    epoch_seconds: float
 
 
 class RunFolder:
@@ -149,15 +163,11 @@ class RunFolder:
             )
 
     def _compare(self, identity: dict[str, Any]) -> None:
-        path = self.path / CONFIG_NAME
-        if not path.is_file():
-            return
         try:
-            there = json.loads(path.read_text("utf-8"))
-            differing = _differing(there, identity)
-        except (ValueError, KeyError, TypeError):
-            raise BecamError(f"{path} is damaged; start the run anew with --overwrite.") from None
-        if differing:
+            there = read_record(self.path / CONFIG_NAME, _Config, remedy=_ANEW)
+        except MissingFileError:
+            return
+        if differing := _differing(msgspec.to_builtins(there), identity):
             raise BecamError(
                 f"{self.path} holds a run with another {', '.join(differing)}; resume it with the "
                 "options it began with, or choose another -o."
@@ -171,11 +181,8 @@ def read_times(run: str | Path) -> dict[str, float]:
         BecamError: they are not there.
     """
     path = Path(run) / METRICS_NAME
-    try:
-        found = json.loads(read_text(path, most=_MOST_BYTES, what="file of metrics"))
-        return {name: float(found[name]) for name in TIMES}
-    except (ValueError, KeyError, TypeError):
-        raise BecamError(f"{path} is damaged; train again with --overwrite.") from None
+    found = read_record(path, _Times, remedy=_AGAIN, what="file of metrics")
+    return {name: getattr(found, name) for name in TIMES}
 
 
 def read_user_metrics(run: str | Path) -> UserMetrics:
@@ -186,13 +193,10 @@ def read_user_metrics(run: str | Path) -> UserMetrics:
     """
     path = Path(run) / USERS_NAME
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            values = dict(archive)
-        return UserMetrics(values.pop("users"), values)
-    except FileNotFoundError:
+        values = read_arrays(path, what="file of metrics", remedy=_AGAIN)
+    except MissingFileError:
         raise BecamError(f"{run} has no {USERS_NAME}; train writes it once a run ends.") from None
-    except Exception as error:  # numpy and zipfile raise many kinds
-        raise BecamError(f"{path} is damaged; train again with --overwrite.") from error
+    return UserMetrics.of(values, where=str(path), remedy=_AGAIN)
 
 
 def _differing(there: dict[str, Any], identity: dict[str, Any]) -> list[str]:
@@ -204,10 +208,10 @@ def _differing(there: dict[str, Any], identity: dict[str, Any]) -> list[str]:
 
 def _is_config(path: Path) -> bool:
     try:
-        found = json.loads(read_text(path, most=_MOST_BYTES))
-    except (BecamError, ValueError, RecursionError):
+        read_record(path, _Config, remedy=_ANEW)
+    except BecamError:
         return False
-    return isinstance(found, dict) and found.keys() >= {"dataset", "options"}
+    return True
 
 
 def _remove_events(folder: Path) -> None:

@@ -242,9 +242,20 @@ class _Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be as the training was whose state this is."""
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Be as the training was whose state this is.
+
+        Raises:
+            BecamError: It is of another model.
+        """
+        try:
+            self.model.load_state_dict(state["best_state"])
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            raise BecamError(
+                "The state of this run does not fit its options, so it cannot go on; start it "
+                "anew with --overwrite."
+            ) from None
         self.stopping.best = state["stopping"]["best"]
         self.stopping.best_epoch = state["stopping"]["best_epoch"]
         self.best_state = state["best_state"]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from becam.errors import BecamError
-from becam.files import atomic_file
+from becam.files import read_arrays, save_arrays
 from becam.recommenders.knn import FindNeighbours, Neighbours, find_neighbours
 
 # Below this many items finding them anew is quicker than hashing and reading.
@@ -30,7 +30,7 @@ def cached_neighbours(dataset: Path) -> FindNeighbours:
         digest = hashlib.sha256(f"{features.shape} {k}\n".encode())
         digest.update(np.ascontiguousarray(features).data)
         path = dataset / "neighbours" / f"{digest.hexdigest()[:32]}.npz"
-        found = _read(path)
+        found = _read(path, len(features), k)
         if found is None:
             found = find_neighbours(features, k)
             _write(path, found)
@@ -39,18 +39,25 @@ def cached_neighbours(dataset: Path) -> FindNeighbours:
     return find
 
 
-def _read(path: Path) -> Neighbours | None:
+def _read(path: Path, n_items: int, k: int) -> Neighbours | None:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            items, cosines = archive["items"], archive["cosines"]
-    except Exception:  # absent or damaged: found anew
+        arrays = read_arrays(path, what="cache of neighbours", remedy="delete it")
+        items, cosines = arrays["items"], arrays["cosines"]
+    except (BecamError, KeyError):  # absent or damaged: found anew
+        return None
+    sound = (
+        items.shape == cosines.shape == (n_items, min(k, n_items))
+        and items.dtype == np.int32
+        and cosines.dtype == np.float32
+        and bool(((items >= 0) & (items < n_items)).all() and np.isfinite(cosines).all())
+    )
+    if not sound:
         return None
     return Neighbours(torch.from_numpy(items.astype(np.int64)), torch.from_numpy(cosines))
 
 
 def _write(path: Path, found: Neighbours) -> None:
     try:
-        with atomic_file(path) as temporary:
-            np.savez(temporary, items=found.items.int().numpy(), cosines=found.cosines.numpy())
+        save_arrays(path, {"items": found.items.int().numpy(), "cosines": found.cosines.numpy()})
     except (BecamError, OSError):
         return  # a read-only dataset is as good, only slower

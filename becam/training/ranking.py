@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from becam.errors import BecamError
 
 CUTOFFS = (5, 10, 20, 50)
 
@@ -25,6 +27,28 @@ class UserMetrics(NamedTuple):
 
     users: NDArray[np.int64]
     values: dict[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], *, where: str, remedy: str) -> UserMetrics:
+        """Metrics from arrays as they are kept: ``users``, and one a metric.
+
+        Args:
+            arrays: by name.
+            where: what held them, to begin a sentence.
+            remedy: what the user can do about damaged ones.
+
+        Raises:
+            BecamError: they are not such arrays.
+        """
+        values = dict(arrays)
+        users = values.pop("users", np.empty(0))
+        fits = users.ndim == 1 and np.issubdtype(users.dtype, np.integer) and values
+        for name, metric in values.items():
+            if not fits or metric.shape != users.shape or metric.dtype != np.float64:
+                raise BecamError(f"{where} is damaged: {name} is not a number a user; {remedy}.")
+        if not fits:
+            raise BecamError(f"{where} is damaged: it has no users or no metrics; {remedy}.")
+        return cls(users, values)
 
     def mean(self) -> dict[str, float]:
         """Every metric's mean over the users."""

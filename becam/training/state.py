@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+import msgspec
 import torch
 
 from becam.checkpoint import PROGRAM
@@ -19,6 +20,23 @@ from becam.records import checked
 STATE_NAME = "state.pt"
 
 _RUN = "run"
+
+
+class _Stopping(TypedDict):
+    best: float
+    best_epoch: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _State(TypedDict):
+    """What a file holds; tensors are looked at where they go."""
+
+    model: dict[str, Any]
+    optimiser: dict[str, Any]
+    stopping: _Stopping
+    best_state: dict[str, Any]
+    seconds: Annotated[list[float], msgspec.Meta(min_length=1)]
+    generator: Any
+    cuda_generators: list[Any]
 
 
 class StateFile:
@@ -59,7 +77,8 @@ class StateFile:
             )
         except MissingFileError:
             return None
-        state = checked(found, dict[str, Any], where=str(self.path), remedy=remedy)
+        state: dict[str, Any] = found
+        checked(found, _State, where=str(self.path), remedy=remedy)
         try:
             torch.set_rng_state(state["generator"])
             if state["cuda_generators"]:
