@@ -68,7 +68,7 @@ def legible(figure: Figure) -> bool:
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         string, families = text.get_text(), tuple(text.get_fontfamily())
-        if not string.isascii():
+        if not _is_plain(string):
             lacking = lacking or bool(_lacking(string, families))
             text.set_text(drawn(string, families))
             text.set_fontfamily(with_fallbacks(string, families))
@@ -97,10 +97,12 @@ def tell_missing() -> None:
 def drawn(string: str, families: Sequence[str]) -> str:
     """A string with boxes for the letters that neither ``families`` nor any other font has.
 
-    Signs that are no letters, such as those of direction, are left out where the fonts lack them.
+    Signs that are no letters, such as those of direction, are left out where the fonts lack them,
+    as are control characters but new lines; a tab becomes a space.
     """
-    if string.isascii():
+    if _is_plain(string):
         return string
+    string = string.replace("\t", " ")
     nowhere = {letter for letter in _lacking(string, families) if _font_of(letter) is None}
     _untold.update(nowhere)
     signs = {sign for sign in _unknown(string, families) if _is_sign(sign)}
@@ -115,7 +117,7 @@ def with_fallbacks(string: str, families: Sequence[str]) -> list[str]:
 
 def _lacking(string: str, families: Sequence[str]) -> set[str]:
     """The letters of a string that none of some families has."""
-    if string.isascii():
+    if _is_plain(string):
         return set()
     return {
         letter
@@ -129,9 +131,15 @@ def _unknown(string: str, families: Sequence[str]) -> set[str]:
     return {c for c in set(string) if not any(ord(c) in characters for characters in known)}
 
 
+def _is_plain(string: str) -> bool:
+    """Whether every font draws all of a string."""
+    return string.isascii() and string.replace("\n", "").isprintable()
+
+
 def _is_sign(character: str) -> bool:
-    """Whether a character has no look of its own."""
-    return ord(character) in _SELECTORS or unicodedata.category(character) == "Cf"
+    """Whether a character has no look of its own, and is no white space either."""
+    kind = unicodedata.category(character)
+    return ord(character) in _SELECTORS or kind == "Cf" or (kind == "Cc" and character != "\n")
 
 
 @cache

@@ -107,7 +107,13 @@ def test_preferred_fonts_come_first_and_styles_and_placeholders_never(tmp_path, 
 def test_no_font_is_looked_at_without_need(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "_fonts", lambda: pytest.fail("the machine's fonts were listed"))
     figure = Figure()
-    for string in ("plain", "é ü ß — … θ Ж ا ש", "tab\there", "a\ufe0f\u200b"):
+    for string in (
+        "plain",
+        "é ü ß — … θ Ж ا ש",
+        "tab\there",
+        "a\ufe0f\u200b",
+        "bell\x07\x1b\nbelow",
+    ):
         figure.text(0, 0, string)
         drawable(string)
     assert said(lambda: write_figure(figure, tmp_path / "a.png", dpi=50)) == []
