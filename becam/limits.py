@@ -71,7 +71,7 @@ THREADS = Limits(least=1, most=max(64, _CORES), whole=True)
 JOBS = Limits(least=1, most=max(16, _CORES), whole=True)
 """Processes, each with libraries of hundreds of megabytes."""
 
-PICTURES = Limits(least=1, most=4096, whole=True)
+PICTURES = Limits(least=1, most=1024, whole=True)
 """Pictures in one forward pass: half a megabyte each, and ten times that inside the encoder."""
 INTERACTIONS = Limits(least=1, most=10**9, whole=True)
 """In one step of a training, which takes no more than there are."""

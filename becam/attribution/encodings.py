@@ -12,6 +12,7 @@ from torch import Tensor
 from becam.attribution.inputs import Encode
 from becam.devices import kept_heap
 from becam.errors import BecamError
+from becam.memory import Batches, batches
 from becam.progress import bar
 
 Report = Callable[[int, int], None]
@@ -34,7 +35,7 @@ def reporting(report: Report) -> Iterator[None]:
 
 
 def encode_masks(
-    encode: Encode, coefficients: Tensor, *, batch_size: int, progress: str | None = None
+    encode: Encode, coefficients: Tensor, *, batch_size: int | Batches, progress: str | None = None
 ) -> Tensor:
     """Features (n, d_m), on the CPU, of a picture under masks, ``batch_size`` at a time.
 
@@ -44,11 +45,12 @@ def encode_masks(
     Args:
         encode: coefficients to features, for this picture.
         coefficients: of the masks, (n, h, w), on the encoder's device.
-        batch_size: masks per forward pass; features do not depend on it.
+        batch_size: masks per forward pass, fewer from when memory ran out; features do not depend
+            on it.
         progress: what a progress bar on stderr says; no bar when None.
 
     Raises:
-        BecamError: features that are not finite.
+        BecamError: features that are not finite, or memory for not even one mask.
     """
     report = _report.get() or _nobody
     found: list[Tensor] = []
@@ -58,18 +60,19 @@ def encode_masks(
         bar(desc=progress or "", total=total, unit="mask", disable=progress is None) as done,
         kept_heap(),
     ):
-        for chunk in torch.split(coefficients, batch_size):
-            found.append(encode(chunk).cpu())
+        sizes = batches(batch_size)
+        for chunk, features in sizes.split(coefficients, lambda part: encode(part).cpu()):
+            found.append(features)
             done.update(len(chunk))
             encoded += len(chunk)
             report(encoded, total)
-    features = torch.cat(found)
-    if not features.isfinite().all():
+    encodings = torch.cat(found)
+    if not encodings.isfinite().all():
         raise BecamError(
             "The encoder gave values that are not finite; pass --precision float32 or check its "
             "weights."
         )
-    return features
+    return encodings
 
 
 def _nobody(_encoded: int, _total: int) -> None:

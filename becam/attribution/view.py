@@ -21,6 +21,7 @@ from becam.encoders.base import Encoder, TargetLayer
 from becam.encoders.fast import FastEncoder
 from becam.encoders.preprocessing import Geometry
 from becam.images import as_picture
+from becam.memory import Batches
 
 _Computed = TypeVar("_Computed")
 
@@ -57,6 +58,11 @@ class Engine:
     encoder: Encoder
     layer: TargetLayer
     settings: Settings = field(default_factory=Settings)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Pictures per forward pass, fewer from when memory ran out."""
+        return Batches(self.settings.batch_size)
 
     @cached_property
     def fast(self) -> FastEncoder:
@@ -186,7 +192,7 @@ class View:
             return encode_masks(
                 self._encoder((int(coefficients.shape[1]), int(coefficients.shape[2]))),
                 coefficients.to(self.pixels.device),
-                batch_size=settings.batch_size,
+                batch_size=self.engine.batches,
                 progress=self._words if settings.progress else None,
             )
         except BaseException:

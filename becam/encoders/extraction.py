@@ -25,6 +25,7 @@ from becam.errors import BecamError
 from becam.files import write_json
 from becam.images import UnreadablePicture, read_image
 from becam.limits import PICTURES, SEED
+from becam.memory import Batches
 from becam.progress import bar
 
 NO_TEXT = "none"
@@ -149,15 +150,20 @@ def _write_images(
     missing = np.flatnonzero(~writer.done())
     done = dataset.n_items - len(missing)
     failures: list[_Failure] = []
+    sizes = Batches(batch_size)
+
+    def encode(pixels: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(model.device, dtype):
+            return model.encode_image(pixels.to(model.device)).float().cpu()
+
     with bar(
         desc="Encoding pictures", total=dataset.n_items, unit="picture", initial=done
     ) as progress:
         for rows, pixels, failed in _batches(dataset, model, icc, missing, batch_size):
             failures += failed
             if len(rows):
-                with torch.inference_mode(), autocast(model.device, dtype):
-                    features = model.encode_image(pixels.to(model.device))
-                writer.write(rows, features.float().cpu().numpy())
+                features = torch.cat([found for _, found in sizes.split(pixels, encode)])
+                writer.write(rows, features.numpy())
             progress.update(len(rows))
     path = writer.folder / FAILED
     if failures:
@@ -222,11 +228,16 @@ def _write_texts(
     texts = dataset.items["text"].fill_null("").to_list()
     missing = np.flatnonzero(~writer.done())
     done = dataset.n_items - len(missing)
+
+    def encode(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        with autocast(model.device, dtype):
+            found: NDArray[np.float32] = (
+                model.encode_text([texts[row] for row in rows]).float().cpu().numpy()
+            )
+        return found
+
     with bar(desc="Encoding texts", total=dataset.n_items, unit="text", initial=done) as progress:
-        for start in range(0, len(missing), batch_size):
-            rows = missing[start : start + batch_size]
-            with autocast(model.device, dtype):
-                encoded = model.encode_text([texts[row] for row in rows])
-            writer.write(rows, encoded.float().cpu().numpy())
+        for rows, encoded in Batches(batch_size, "texts").split(missing, encode):
+            writer.write(rows, encoded)
             progress.update(len(rows))
     writer.finish()

@@ -95,15 +95,17 @@ def on_pictures(engine: Engine, scores: Sequence[Score]) -> PictureScore:
     """Several scores of pictures (n, 3, H, W) in one encoding: (n, k) on the CPU.
 
     Args:
-        engine: encodes, ``settings.batch_size`` pictures at a time.
+        engine: encodes, as many pictures at a time as its batches say.
         scores: k of them.
     """
 
     @torch.inference_mode()
     def score(pictures: Tensor) -> Tensor:
         device = engine.encoder.device
-        parts = torch.split(pictures, engine.settings.batch_size)
-        features = torch.cat([engine.fast.encode_image(part.to(device)).cpu() for part in parts])
+        parts = engine.batches.split(
+            pictures, lambda part: engine.fast.encode_image(part.to(device)).cpu()
+        )
+        features = torch.cat([found for _, found in parts])
         return torch.stack([each.of(features) for each in scores], dim=-1)
 
     return score

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from becam.errors import BecamError
+from becam.memory import Batches
 
 CUTOFFS = (5, 10, 20, 50)
 
@@ -93,15 +94,18 @@ def rank_users(
     masked_columns_t = torch.from_numpy(masked_columns).to(device)
     users_t = torch.from_numpy(users).to(device)
 
-    chunk = max(1, _CHUNK_SCORES // n_items)
     ranks = torch.empty(len(order), dtype=torch.int64, device=device)
-    for start in range(0, len(users), chunk):
-        stop = min(start + chunk, len(users))
+
+    def rank(rows: range) -> None:
+        start, stop = rows.start, rows.stop
         scores = score(users_t[start:stop])
         hidden = slice(masked_bounds[start], masked_bounds[stop])
         scores[masked_rows_t[hidden] - start, masked_columns_t[hidden]] = -torch.inf
         span = slice(bounds[start], bounds[stop])
         ranks[span] = _ranks(scores, row_t[span] - start, column_t[span], turn[span])
+
+    for _ in Batches(max(1, _CHUNK_SCORES // n_items), "users").split(range(len(users)), rank):
+        pass
     return UserMetrics(users, _metrics(ranks.cpu().numpy(), row_of[order], counts))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from becam.checkpoint import Checkpoint, Modality, installed_version
 from becam.devices import kept_heap, limited_threads, resolve_device
 from becam.limits import SECONDS, SEED
+from becam.memory import memory_errors
 from becam.recommenders import (
     FeaturesMode,
     Recommender,
@@ -26,6 +27,9 @@ from becam.training.scoring import baselines, feature_hashes, load_features, spl
 
 if TYPE_CHECKING:
     from becam.data.dataset import Dataset, FeatureSet
+
+
+_SMALLER = "train with a smaller --batch-size, or on a machine or a device with more"
 
 
 def train(
@@ -117,7 +121,7 @@ def train(
         target = resolve_device(device)
         feature_set = dataset.feature_set(features)
         contents = load_features(feature_set, modalities)
-        with seeded(seed), limited_threads(threads), kept_heap():
+        with memory_errors(_SMALLER), seeded(seed), limited_threads(threads), kept_heap():
             recommender = create_recommender(
                 model,
                 TrainingData(dataset.n_users, dataset.n_items, training, contents),

@@ -58,17 +58,21 @@ class IntegratedGradients(Method):
         def score(pixels: Tensor) -> Tensor:
             return similarity(target, encoder.encode_image(pixels))
 
-        with autograd(), evaluating(encoder):
-            contributions: Tensor = (
+        def contribute(batch_size: int) -> Tensor:
+            found: Tensor = (
                 _library()
                 .IntegratedGradients(score)
                 .attribute(
                     view.pixels.clone()[None],
                     baselines=view.faded.clone()[None],
                     n_steps=self.steps,
-                    internal_batch_size=max(1, view.engine.settings.batch_size // _MEMORY),
+                    internal_batch_size=max(1, batch_size // _MEMORY),
                 )
             )
+            return found
+
+        with autograd(), evaluating(encoder):
+            contributions = view.engine.batches.attempt(contribute)
         return Saliency(contributions[0].detach().float().sum(0).cpu())
 
 

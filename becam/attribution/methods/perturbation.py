@@ -102,7 +102,7 @@ class RISE(Method):
         return encode_masks(
             encode,
             torch.arange(self.masks),
-            batch_size=settings.batch_size,
+            batch_size=view.engine.batches,
             progress="Encoding under random masks" if settings.progress else None,
         )
 

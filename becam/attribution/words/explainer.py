@@ -39,6 +39,8 @@ from becam.data.dataset import Dataset
 from becam.encoders.recorded import EncodeText, load_matching_text
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
+from becam.limits import PICTURES
+from becam.memory import Batches
 
 _SAME_FEATURE = 0.99
 """Cosine of one text's feature encoded in bfloat16 and in float32, at the least."""
@@ -126,7 +128,8 @@ class WordExplainer:
         self._contribution: Contribution = contribution
         self._spec = encoder
         self._weights = weights
-        self._batch_size = batch_size
+        PICTURES.check(batch_size, "--batch-size")
+        self._batches = Batches(batch_size, "texts")
         self._device = device
         self._encoders: dict[str, EncodeText] = {}
         self._stored: dict[str, NDArray[np.float32] | None] = {}
@@ -178,7 +181,7 @@ class WordExplainer:
             if column.features not in encoded:
                 self.prepare(column)
                 encoded[column.features] = encode_words(
-                    written, self._encoders[column.features], batch_size=self._batch_size
+                    written, self._encoders[column.features], batch_size=self._batches
                 )
             features = encoded[column.features]
             _check_width(column, features)

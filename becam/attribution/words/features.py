@@ -10,6 +10,7 @@ from torch import Tensor
 from becam.attribution.words.written import WrittenText
 from becam.encoders.recorded import EncodeText
 from becam.errors import BecamError
+from becam.memory import Batches, batches
 
 _ROUNDING = 1e-5
 """Features that differ by less than this, relative to their length, are of the same input."""
@@ -40,7 +41,9 @@ class WordFeatures:
     without: Tensor
 
 
-def encode_words(text: WrittenText, encode: EncodeText, *, batch_size: int = 64) -> WordFeatures:
+def encode_words(
+    text: WrittenText, encode: EncodeText, *, batch_size: int | Batches = 64
+) -> WordFeatures:
     """Encode a text, its beginnings, each word alone and the text without it: up to 3n texts.
 
     The beginnings tell how far the encoder reads: it says the same of all that are longer. What
@@ -50,9 +53,10 @@ def encode_words(text: WrittenText, encode: EncodeText, *, batch_size: int = 64)
         BecamError: the encoder says the same of the text as of none, or what is not finite.
     """
 
+    sizes = batches(batch_size, "texts")
+
     def features(texts: list[str]) -> Tensor:
-        batches = [texts[i : i + batch_size] for i in range(0, len(texts), batch_size)]
-        encoded = torch.cat([encode(batch) for batch in batches]).float().cpu()
+        encoded = torch.cat([found for _, found in sizes.split(texts, encode)]).float().cpu()
         if not bool(encoded.isfinite().all()):
             raise BecamError("The encoder's features of this text are not finite; check its file.")
         return encoded

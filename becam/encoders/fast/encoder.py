@@ -15,6 +15,7 @@ from becam.encoders.fast.attention import FirstTokenPooling, FusedAttention
 from becam.encoders.fast.copying import replace, structural_copy
 from becam.encoders.fast.folding import fold_batch_norms
 from becam.errors import BecamWarning
+from becam.memory import out_of_memory
 
 _TOLERANCE = 1e-3
 _LOSS = 0.02
@@ -52,7 +53,16 @@ class FastEncoder:
         try:
             self._encoder = _altered(encoder, self.stem, pixels[:1])
             agrees = self._agrees(pixels)
-        except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        except (
+            AssertionError,
+            AttributeError,
+            LookupError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            if out_of_memory(error):  # which says nothing of the build
+                raise
             agrees = False
         if not agrees:
             self._encoder, self.stem = structural_copy(encoder).eval(), None
