@@ -72,7 +72,7 @@ class Source:
 
     def __post_init__(self) -> None:
         for split in ("validation", "test"):
-            if not self.dataset.manifest.counts[split]:
+            if self.dataset.manifest.counts.get(split) == 0:
                 raise BecamError(
                     f"{self.dataset.path} has no {split} interactions, so its trainings cannot be "
                     "compared: prepare it from users with three interactions or more."
