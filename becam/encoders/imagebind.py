@@ -19,7 +19,7 @@ from torch.nn import functional
 from becam.encoders.envelopes import without_prefix
 from becam.encoders.imagebind_weights import REQUIRED, open_clip_config, to_open_clip
 from becam.encoders.openclip import OpenClipEncoder
-from becam.encoders.phrases import describe_mismatch
+from becam.encoders.phrases import describe_mismatch, printable
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.weights import check_numbers, read_state_dict
 from becam.errors import BecamError
@@ -56,8 +56,8 @@ def load_imagebind(
     """
     if spec.name not in HEADS or spec.tag or spec.options:
         raise BecamError(
-            f"There is no encoder {spec}; ImageBind's is imagebind:{' or imagebind:'.join(HEADS)}, "
-            "without tag or options."
+            f"There is no encoder {printable(str(spec))}; ImageBind's is "
+            f"imagebind:{' or imagebind:'.join(HEADS)}, without tag or options."
         )
     if weights is None:
         raise BecamError(

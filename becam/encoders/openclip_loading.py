@@ -51,7 +51,9 @@ def load_open_clip(
         BecamError: unknown name, no weights named, hub out of reach, weights that do not fit.
     """
     if spec.options:
-        raise BecamError(f"open_clip encoders take no options, but {spec} has some.")
+        raise BecamError(
+            f"open_clip encoders take no options, but {printable(str(spec))} has some."
+        )
     name = spec.name
     stored = config is not None
     if name.endswith(".json") or config is not None:

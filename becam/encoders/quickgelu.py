@@ -18,7 +18,8 @@ from open_clip.transformer import QuickGELU
 from torch import nn
 
 from becam.encoders.spec import EncoderSpec
-from becam.errors import BecamWarning
+from becam.errors import BecamError, BecamWarning
+from becam.records import read_record
 
 _SUFFIX = "-quickgelu"
 
@@ -90,10 +91,12 @@ def _of_file(name: str, spec: EncoderSpec, weights: Path) -> bool | None:
 def _config_beside(weights: Path) -> dict[str, Any] | None:
     """The model's config where the file lies in a copy of its hub repository."""
     try:
-        text = (weights.parent / "open_clip_config.json").read_text(encoding="utf-8")
-        model = json.loads(text)["model_cfg"]
-    except (OSError, ValueError, KeyError, TypeError):
+        config = read_record(
+            weights.parent / "open_clip_config.json", dict[str, Any], remedy="give the right one"
+        )
+    except BecamError:
         return None
+    model = config.get("model_cfg")
     return model if isinstance(model, dict) else None
 
 

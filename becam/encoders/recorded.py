@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +19,16 @@ from becam.encoders.spec import EncoderRecord
 from becam.encoders.text import SENTENCE_TRANSFORMERS, TFIDF, LatentSemantics, load_text_encoder
 from becam.errors import BecamError
 from becam.files import sha256
+from becam.records import checked
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What TF-IDF was fitted with."""
+
+    dim: Annotated[int, Meta(ge=1, le=1 << 16)]
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)]
+
 
 EncodeText = Callable[[Sequence[str]], Tensor]
 """Texts to features (B, d_m), float32 on the CPU."""
@@ -108,8 +121,13 @@ def _refitted(
             "TF-IDF cannot be fitted again as then; give the dataset of the training."
         )
     _, default = load_text_encoder(spec)
-    config = record.config or default.config or {}
-    fitted = LatentSemantics(texts, dim=int(config["dim"]), seed=int(config["seed"]))
+    config = checked(
+        record.config or default.config,
+        _Fit,
+        where="The checkpoint's record of its text encoder",
+        remedy="run becam features and becam train again",
+    )
+    fitted = LatentSemantics(texts, dim=config.dim, seed=config.seed)
     found, expected = fitted.rows, np.asarray(stored)
     if found.shape != expected.shape or np.abs(found - expected).max() > _SAME_FEATURE:
         raise BecamError(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from becam.colour import CONVERT, IGNORE, Icc
+from becam.colour import IGNORE, Icc
 from becam.errors import BecamError
+from becam.records import checked
 
 _FOLDERS = re.compile(r"(?<=:)[^:,]*/(?=[^/:,]+\.json)")
 """Of a model's config in a spec."""
@@ -86,13 +87,16 @@ class EncoderRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EncoderRecord:
-        """The inverse of ``to_dict``."""
-        return cls(
-            values.get("spec"),
-            values.get("weights"),
-            values.get("weights_sha256"),
-            values.get("config"),
-            CONVERT if values.get("icc") == CONVERT else IGNORE,
+        """The inverse of ``to_dict``.
+
+        Raises:
+            BecamError: a value is of another type.
+        """
+        return checked(
+            {"spec": None, **values},
+            cls,
+            where="A record of an encoder",
+            remedy="run becam features again",
         )
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from becam.encoders.phrases import printable
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.errors import BecamError
 
@@ -15,6 +17,7 @@ TextEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
 TFIDF = "tfidf"
 SENTENCE_TRANSFORMERS = "sentence-transformers:"
 _TFIDF_DIM = 384
+_MOST_DIM = 1 << 16
 
 
 def load_text_encoder(
@@ -32,10 +35,12 @@ def load_text_encoder(
     """
     if text == TFIDF or text.startswith(f"{TFIDF},"):
         spec = EncoderSpec.parse(text.replace(TFIDF, f"{TFIDF}:svd", 1))
-        unknown = set(spec.options) - {"dim"}
-        if unknown or not spec.options.get("dim", "1").isdigit():
-            raise BecamError(f"{text!r} is not understood; tfidf takes dim=NUMBER alone.")
-        dim = int(spec.options.get("dim", _TFIDF_DIM))
+        dim = _dimensions(spec.options.get("dim", str(_TFIDF_DIM)))
+        if dim is None or set(spec.options) - {"dim"}:
+            raise BecamError(
+                f"{printable(text)!r} is not understood; tfidf takes dim=NUMBER alone, 1 to "
+                f"{_MOST_DIM:,}."
+            )
         record = EncoderRecord(text, config={"dim": dim, "seed": seed})
         return lambda texts: tfidf_svd(texts, dim=dim, seed=seed), record
     if text.startswith(SENTENCE_TRANSFORMERS):
@@ -45,6 +50,12 @@ def load_text_encoder(
         f"{text!r} is no text encoder; use tfidf, sentence-transformers:NAME, or an image encoder "
         "with a text tower such as becam:vit."
     )
+
+
+def _dimensions(text: str) -> int | None:
+    """A number of axes; None: it is none, or out of bounds."""
+    number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    return number if 1 <= number <= _MOST_DIM else None
 
 
 def tfidf_svd(texts: Sequence[str], *, dim: int, seed: int = 0) -> NDArray[np.float32]:

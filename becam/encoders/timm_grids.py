@@ -32,10 +32,12 @@ class Gridded:
         layers: of the deeper half, the deepest first, of those the same numbers before alike
             ones, and of those the outermost first.
         grids: rows and columns.
+        size: height and width of the pictures.
     """
 
     layers: tuple[TargetLayer, ...]
     grids: tuple[tuple[int, int], ...]
+    size: tuple[int, int]
 
     def at(self, path: str, shape: tuple[int, ...], prefix_tokens: int) -> TargetLayer | None:
         """The layer at a path by what is known of it, else by its output's shape; None: no grid.
@@ -48,16 +50,22 @@ class Gridded:
         known = next((layer for layer in self.layers if layer.path == path), None)
         if known is not None:
             return known
-        found = [TargetLayer(path, "NCHW") for grid in self.grids if shape[2:] == grid]
-        found += [TargetLayer(path, "NHWC") for grid in self.grids if shape[1:3] == grid]
         if len(shape) == 4:
-            return found[0] if found else None
+            if self._is_grid(shape[2], shape[3]):
+                return TargetLayer(path, "NCHW")
+            return TargetLayer(path, "NHWC") if self._is_grid(shape[1], shape[2]) else None
         for rows, columns in self.grids:
             for extra in (0, prefix_tokens):
                 layer = TargetLayer(path, "NLD", extra, (rows, columns))
                 if len(shape) == 3 and shape[1] == rows * columns + extra:
                     return layer
         return None
+
+    def _is_grid(self, rows: int, columns: int) -> bool:
+        """Whether it is one that timm knows, or whole pictures at one stride in both directions."""
+        height, width = self.size
+        strides = height % rows == width % columns == 0 and height // rows == width // columns
+        return (rows, columns) in self.grids or strides
 
 
 @torch.inference_mode()
@@ -73,7 +81,7 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
     try:
         given = trunk.forward_intermediates(pixels, intermediates_only=True)
     except Exception:  # an architecture that has none, or not at this size
-        return Gridded((), ())
+        return Gridded((), (), encoder.preprocessing.size)
     maps = [each for each in given if isinstance(each, Tensor) and each.ndim == 4]
     found: list[tuple[int, bool, int, TargetLayer]] = []
 
@@ -95,6 +103,7 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
     return Gridded(
         tuple(layer for depth, _, _, layer in found if 2 * -depth >= len(maps) - 1),
         tuple(sorted(grids)),
+        encoder.preprocessing.size,
     )
 
 

@@ -133,7 +133,8 @@ def load_timm(
 def _preprocessing(model: Any, options: Mapping[str, Any]) -> Preprocessing:
     data = resolve_model_data_config(model)
     own_size = getattr(getattr(model, "patch_embed", None), "img_size", None)
-    size = options.get("size", own_size or data["input_size"][1:])
+    built = own_size or options.get("img_size") or data["input_size"][1:]
+    size = options.get("size", built)
     modes = {"center": "shortest", "squash": "squash", "border": "longest"}
     mean = _triple(options.get("mean", data["mean"]))
     return Preprocessing(

@@ -39,6 +39,7 @@ def check_numbers(state: Mapping[str, Tensor], model: nn.Module, path: Path) -> 
     Raises:
         BecamError: whole numbers in place of a model's weights, NaN or infinity.
     """
+    learned = {name for name, _ in model.named_parameters()}
     for name, own in model.state_dict().items():
         if name not in state or not own.is_floating_point():
             continue
@@ -48,7 +49,9 @@ def check_numbers(state: Mapping[str, Tensor], model: nn.Module, path: Path) -> 
                 f"{path} holds {name} as {str(tensor.dtype).removeprefix('torch.')}, so its "
                 "weights are quantised; give a file with weights in floating point."
             )
-        if not all_finite(tensor):
+        # A buffer may say by infinity that something has no bound.
+        plain = name in learned or "running_" in name
+        if not (all_finite(tensor) if plain else not tensor.isnan().any()):
             raise BecamError(
                 f"{path} holds values that are not finite in {name}; give a file from before the "
                 "training went wrong, or fetch it again."

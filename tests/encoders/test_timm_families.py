@@ -9,13 +9,14 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from planted import planted_dataset
 from safetensors.torch import save_file
 from zoo import lively
 
 from becam.attribution.capture import capture
-from becam.encoders import load_encoder
+from becam.encoders import extraction, load_encoder
 from becam.encoders.reach import probe, refusal
-from becam.errors import BecamError
+from becam.errors import BecamError, BecamWarning
 
 _TINY = ",embed_dim=48,depth=3,num_heads=3"
 _VLM = ",embed_dim=64,depth=3,num_heads=4,img_size=96"
@@ -27,7 +28,7 @@ FAMILIES = {
     "cait": "cait_xxs24_224,depth=4,img_size=64",
     "coat": "coat_tiny,img_size=96",
     "convit": "convit_tiny",
-    "convmixer": "convmixer_768_32,size=64,depth=3",
+    "convmixer": "convmixer_768_32,size=64",
     "convnext": "test_convnext,size=96",
     "cpubone": "cpubone_nano,size=96",
     "crossvit": "crossvit_tiny_240",
@@ -57,7 +58,7 @@ FAMILIES = {
     "hardcorenas": "hardcorenas_b,size=96",
     "hgnet": "hgnetv2_b0,size=96",
     "hiera": "hiera_tiny_224",
-    "hieradet_sam2": "sam2_hiera_tiny,img_size=256",
+    "hieradet_sam2": "sam2_hiera_tiny,size=256",
     "hrnet": "hrnet_w18_small,size=96",
     "iformer": "iformer_t,size=128",
     "inception_next": "inception_next_atto,size=96",
@@ -70,7 +71,7 @@ FAMILIES = {
     "mambaout": "test_mambaout,size=96",
     "maxxvit": "test_maxvit,img_size=160",
     "metaformer": "poolformerv2_s12,size=96",
-    "mlp_mixer": "gmlp_ti16_224,num_blocks=3",
+    "mlp_mixer": "gmlp_ti16_224",
     "mobilenetv3": "mobilenetv3_small_050,size=96",
     "mobilenetv5": "mobilenetv5_base,size=96",
     "mobilevit": "mobilevit_xxs,size=128",
@@ -148,15 +149,18 @@ def check(family, folder):
         features = encoder.encode_image(pixels)
         assert features.shape == (1, encoder.dim)
         assert features.isfinite().all()
-        if "size=" not in FAMILIES[family].replace("img_size=", ""):
-            trunk = timm.create_model(
-                name,
-                pretrained=True,
-                num_classes=0,
-                pretrained_cfg_overlay={"state_dict": model.state_dict(), "source": ""},
-                **options,
-            ).eval()
-            assert torch.allclose(features, trunk(pixels), atol=1e-4, rtol=1e-4)
+    trunk = timm.create_model(
+        name,
+        pretrained=True,
+        num_classes=0,
+        pretrained_cfg_overlay={"state_dict": model.state_dict(), "source": ""},
+        **options,
+    )
+    theirs = trunk.state_dict()
+    if "size=" not in FAMILIES[family].replace("img_size=", ""):
+        assert encoder.vision.state_dict().keys() == theirs.keys()
+        for key, value in encoder.vision.state_dict().items():
+            assert torch.equal(value, theirs[key]), key
     if family in NO_GRID:
         with pytest.raises(BecamError, match="name one with --target-layer"):
             encoder.default_target_layer()
@@ -174,8 +178,8 @@ def check(family, folder):
 
 
 def _is_beside(family):
-    """Default layers of families in which timm's own features come from another place."""
-    return family in ("resnetv2", "nasnet", "pnasnet", "efficientnet")
+    """Families in which timm's last features are from before the last convolution of the trunk."""
+    return family in ("ghostnet", "repghost", "efficientnet")
 
 
 def test_every_family_of_timm_is_here():
@@ -191,3 +195,38 @@ def test_a_family(family, tmp_path):
 @pytest.mark.parametrize("family", [each for each in FAMILIES if each not in SAMPLE])
 def test_every_family(family, tmp_path):
     check(family, tmp_path)
+
+
+def test_features_say_beforehand_that_no_layer_is_known(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    weights = tmp_path / "tnt.safetensors"
+    spec = "tnt_s_legacy_patch16_224,depth=2"
+    save_file(timm.create_model("tnt_s_legacy_patch16_224", depth=2).state_dict(), weights)
+    dataset = planted_dataset(tmp_path / "d", n_items=9, features=())
+    begun = []
+    monkeypatch.setattr(extraction, "FeatureWriter", lambda *a, **k: begun.append(1) or 1 / 0)
+    with (
+        pytest.warns(BecamWarning, match="explaining pictures will need a --target-layer") as said,
+        pytest.raises(ZeroDivisionError),
+    ):
+        extraction.extract_features(dataset, f"timm:{spec}", weights=weights, text_encoder="none")
+    assert begun == [1]
+    (sentence,) = [str(each.message) for each in said if each.category is BecamWarning]
+    assert "No target layer is known for TNT" in sentence
+    assert "or another encoder" in sentence
+    encoder = load_encoder(f"timm:{spec}", weights=weights)
+    # The way out works: the last norm gives the class token and the patches.
+    with pytest.raises(BecamError, match="reaches the output"):
+        encoder.target_layer("norm")
+    assert encoder.target_layer("blocks.0.mlp").grid == (14, 14)
+
+
+def test_a_layer_of_ones_own_is_laid_out_by_its_shape(tmp_path):
+    torch.manual_seed(0)
+    weights = tmp_path / "levit.safetensors"
+    model = lively(timm.create_model("levit_128s"))
+    save_file(model.state_dict(), weights)
+    encoder = load_encoder("timm:levit_128s", weights=weights)
+    layer = encoder.target_layer("stages.1.blocks.2.mlp.ln1")
+    assert (layer.layout, layer.grid, layer.prefix_tokens) == ("NLD", (7, 7), 0)
+    assert encoder.target_layer("stem.conv1").layout == "NCHW"
