@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
 from becam.errors import BecamError, MissingFileError
-from becam.files import all_finite, open_file, read_torch, save_torch
+from becam.files import all_finite, check_output_file, open_file, read_torch, save_torch
 from becam.identifiers import unknown_identifier
 from becam.records import checked, misfit
 
@@ -239,6 +239,31 @@ def is_checkpoint(path: str | Path) -> bool:
         return False
     # What torch's archive holds first begins with the name of the program.
     return start.startswith(b"PK") and b"program" in start and PROGRAM.encode() in start
+
+
+def check_checkpoint_output(
+    path: str | Path, *, overwrite: bool, inputs: Iterable[str | Path | None] = ()
+) -> None:
+    """Raise unless a checkpoint may be written at ``path``, before the work for it begins.
+
+    Args:
+        path: of the file.
+        overwrite: replace a checkpoint that is there.
+        inputs: what the command reads.
+
+    Raises:
+        BecamError: nothing can be written there, something is there and ``overwrite`` is false, or
+            it is not a checkpoint of becam's.
+    """
+    if not check_output_file(path, inputs=inputs).exists():
+        return
+    if not overwrite:
+        raise BecamError(f"{path} already exists; choose another -o or pass --overwrite.")
+    if not is_checkpoint(path):
+        raise BecamError(
+            f"{path} is not a checkpoint that becam wrote, so it is left as it is; choose another "
+            "-o."
+        )
 
 
 def installed_version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +85,10 @@ class Heatmap:
 
     def save(self, path: str | Path) -> None:
         """Write map, weights, geometry and ``to_dict`` as one ``.npz``, whole or not at all."""
-        with atomic_file(path) as temporary, open(temporary, "wb") as stream:
-            self.write(stream)
+        buffer = io.BytesIO()  # of a full disk NumPy's archive makes errors that say something else
+        self.write(buffer)
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
 
     def write(self, stream: IO[bytes]) -> None:
         """What :meth:`save` writes, into a stream."""

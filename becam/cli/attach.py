@@ -87,14 +87,15 @@ def attach(
     """
     from rich.console import Console
 
+    from becam.checkpoint import check_checkpoint_output
     from becam.data.dataset import Dataset
     from becam.errors import BecamError
     from becam.interop.attach import attach as attach_vectors
     from becam.interop.vectors import read_ids, read_vectors
     from becam.options import parse_assignments
 
-    if output.exists() and not overwrite:
-        raise BecamError(f"{output} already exists; choose another -o or pass --overwrite.")
+    inputs = [item_vectors, ids, user_vectors, user_ids]
+    check_checkpoint_output(output, overwrite=overwrite, inputs=inputs)
     if (user_vectors is None) != (user_ids is None):
         raise BecamError("--user-vectors and --user-ids belong together; give both or neither.")
     opened = Dataset.open(dataset)

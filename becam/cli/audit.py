@@ -162,8 +162,10 @@ def audit(
     """
     from becam.evaluation.parallel import measure_in_processes
     from becam.evaluation.request import Request
+    from becam.files import check_output_folder
 
     share = begin_share(jobs, device, shard, overwrite)
+    check_output_folder(output)
     request = Request(
         checkpoints=ckpt,
         dataset=dataset,
@@ -190,15 +192,16 @@ def audit(
         precision=precision,
     )
     begun = request.audit(output, overwrite=overwrite)
-    if begun.missing(share):
-        if jobs == 1:
-            begun.measure(request.auditor(), share)
+    with begun.working():
+        if begun.missing(share):
+            if jobs == 1:
+                begun.measure(request.auditor(), share)
+            else:
+                measure_in_processes(begun, same_command(sys.argv[1:]), jobs=jobs, shard=share)
+        if shard is None:
+            _show(begun.sum_up(), output)
         else:
-            measure_in_processes(begun, same_command(sys.argv[1:]), jobs=jobs, shard=share)
-    if shard is None:
-        _show(begun.sum_up(), output)
-    else:
-        _say_shard(begun, share, output)
+            _say_shard(begun, share, output)
 
 
 def _say_shard(begun: Audit, share: Shard, output: Path) -> None:

@@ -65,7 +65,9 @@ def experiment(
     """
     from becam.experiments.config import load_experiment
     from becam.experiments.store import DATABASE, Store
+    from becam.files import check_output_folder
 
+    check_output_folder(output)
     loaded = load_experiment(config)
     if dry_run:
         _show(loaded, Store(output) if (output / DATABASE).is_file() else None)

@@ -75,16 +75,16 @@ def explain(
 
     Example: becam explain --image x.jpg --item-id 42 --ckpt run/befa.pt --no-adapter -o x.png
     """
-    import json
-
     from becam.attribution import Explainer
     from becam.attribution.methods import parse_method
     from becam.figures.explanation import save_explanation
     from becam.figures.writing import check_format
-    from becam.files import atomic_file
+    from becam.files import check_output_file, write_json
     from becam.images import read_image
 
     check_format(output)
+    beside = [output.with_suffix(suffix) for suffix in (".npz", ".json")]
+    check_output_file(output, *beside, inputs=[image, like, *ckpt])
     picture = read_image(image)
     explainer = Explainer(
         ckpt,
@@ -107,13 +107,12 @@ def explain(
     for number, heatmap in enumerate(heatmaps):
         suffix = f".{number}.npz" if len(heatmaps) > 1 else ".npz"
         heatmap.save(output.with_suffix(suffix))
-    with atomic_file(output.with_suffix(".json")) as temporary:
-        record = {
-            "image": str(image),
-            "item_id": item_id,
-            "heatmaps": [heatmap.to_dict() for heatmap in heatmaps],
-        }
-        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+    record = {
+        "image": str(image),
+        "item_id": item_id,
+        "heatmaps": [heatmap.to_dict() for heatmap in heatmaps],
+    }
+    write_json(output.with_suffix(".json"), record)
     for heatmap in heatmaps:
         layer = heatmap.options["target_layer"]
         typer.echo(f"{heatmap.label} ({heatmap.target}; target layer {layer})")

@@ -87,8 +87,11 @@ class PageOptions:
         """The page, and a check that ``output`` can be written, before anything takes time."""
         from becam.figures.page import Page
         from becam.figures.writing import check_format
+        from becam.files import check_output_file, check_output_folder
 
         check_format(output)
+        check_output_file(output, *(output.with_suffix(suffix) for suffix in (".txt", ".json")))
+        check_output_folder(output.with_suffix(".maps"))
         return Page.of(self.width, size=self.font_size, font=self.font, dpi=self.dpi)
 
 

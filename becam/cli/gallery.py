@@ -146,10 +146,16 @@ def gallery(
     Example: becam gallery bm3/befa.pt bm3-befa/befa.pt --dataset shop --items top-drift:20 -o worst
     """
     from becam.evaluation.parallel import measure_in_processes
-    from becam.gallery.build import Gallery
+    from becam.gallery.build import Gallery, check_outputs
     from becam.gallery.request import Request
 
     share = begin_share(jobs, device, shard, overwrite)
+    check_outputs(
+        output,
+        sheets=sheet or (),
+        fiftyone=fiftyone,
+        overwrite=overwrite if shard is None else None,
+    )
     request = Request(
         checkpoints=ckpt,
         dataset=dataset,
@@ -181,16 +187,17 @@ def gallery(
         overwrite=overwrite,
         only_maps=shard is not None,
     )
-    if jobs == 1:
-        begun.explain(share)
-    elif begun.missing(share):
-        command = same_command(sys.argv[1:])
-        measure_in_processes(begun, command, jobs=jobs, shard=share, desc="Explaining")
-    if shard is None:
-        page = begun.write()
-        _say(begun, request.selection, page, fiftyone)
-    else:
-        _say_shard(begun, share)
+    with begun.working():
+        if jobs == 1:
+            begun.explain(share)
+        elif begun.missing(share):
+            command = same_command(sys.argv[1:])
+            measure_in_processes(begun, command, jobs=jobs, shard=share, desc="Explaining")
+        if shard is None:
+            page = begun.write()
+            _say(begun, request.selection, page, fiftyone)
+        else:
+            _say_shard(begun, share)
 
 
 def _say(begun: Gallery, selection: Selection, page: Path, fiftyone: Path | None) -> None:

@@ -76,14 +76,14 @@ def import_(
 
     Example: becam import weights/ --name MGCN --dataset DATASET -o befa.pt
     """
+    from becam.checkpoint import check_checkpoint_output
     from becam.data.dataset import Dataset
     from becam.encoders import EncoderRecord
     from becam.errors import BecamError
     from becam.interop.release import ITEMS, Release, import_release, read_item_ids
     from becam.interop.vectors import read_vectors
 
-    if output.exists() and not overwrite:
-        raise BecamError(f"{output} already exists; choose another -o or pass --overwrite.")
+    check_checkpoint_output(output, overwrite=overwrite, inputs=[ids, weights])
     for option, given, needed, there in (
         ("--features", features, "--dataset", dataset),
         ("--item-column", item_column, "--ids", ids),

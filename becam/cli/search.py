@@ -59,8 +59,10 @@ def search(
     from becam.experiments.grid import SearchSettings, Source, make_row
     from becam.experiments.search import Searches
     from becam.experiments.store import Store
+    from becam.files import check_output_folder
     from becam.options import parse_assignments
 
+    check_output_folder(output)
     row = make_row(
         Source.open(dataset, features),
         model=model,
@@ -71,13 +73,15 @@ def search(
     )
     settings = SearchSettings(trials, epochs, seed)
     store = Store(output, create=True)
-    searches = Searches(store, settings)
-    with (
-        store.filling(),
-        Board(settings.budget(row), searches.done(row)) as board,
-        board.line(row.title) as show,
-    ):
-        tuning = searches.run(row, on_epoch=show, on_trial=lambda trial: board.ended(trial.words))
+    with store.filling():
+        searches = Searches(store, settings)
+        with (
+            Board(settings.budget(row), searches.done(row)) as board,
+            board.line(row.title) as show,
+        ):
+            tuning = searches.run(
+                row, on_epoch=show, on_trial=lambda trial: board.ended(trial.words)
+            )
     _show(tuning)
     typer.echo("The best again, and scored on the test split:")
     typer.echo(tuning.command())

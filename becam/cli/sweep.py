@@ -66,12 +66,16 @@ def sweep_lambda(
     from becam.experiments.sweep import lambda_experiment, read_sweep
     from becam.figures.sweep import save_lambda_figure
     from becam.figures.writing import check_format
+    from becam.files import check_output_file, check_output_folder
     from becam.options import parse_assignments
 
+    check_output_folder(output)
+    if figure is not None:
+        check_format(figure)
+        check_output_file(figure)
     source = Source.open(dataset, features)
     if figure is None:
         figure = output / f"lambda-{slug(f'{source.name}-{source.features}-{model}')}.png"
-    check_format(figure)
     experiment = lambda_experiment(
         source,
         model=model,

@@ -52,10 +52,12 @@ def table(
     from becam.errors import BecamError
     from becam.experiments.costs import costs_table
     from becam.experiments.rendering import FORMATS
-    from becam.experiments.store import Store
+    from becam.experiments.store import DATABASE, Store
     from becam.experiments.tables import METRICS, adapters_table, comparison_table
-    from becam.files import atomic_file
+    from becam.files import check_output_file, write_text
 
+    if output is not None:
+        check_output_file(output, inputs=[store / DATABASE])
     if format not in FORMATS:
         raise BecamError(f"There is no --format {format}; choose from {', '.join(FORMATS)}.")
     if significance not in (None, "users", "seeds"):
@@ -72,6 +74,5 @@ def table(
     if output is None:
         typer.echo(text, nl=False)
         return
-    with atomic_file(output) as temporary:
-        temporary.write_text(text, "utf-8")
+    write_text(output, text)
     typer.echo(f"Wrote {output}.")

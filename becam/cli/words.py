@@ -68,16 +68,15 @@ def words(
 
     Example: becam words --item-id 42 --ckpt run/befa.pt --dataset shop --no-adapter -o words.png
     """
-    import json
-
     from rich.console import Console
 
     from becam.attribution import explain_words
     from becam.figures.words import save_words
     from becam.figures.writing import check_format
-    from becam.files import atomic_file
+    from becam.files import check_output_file, write_json
 
     check_format(output)
+    check_output_file(output, output.with_suffix(".json"), inputs=ckpt)
     explained = explain_words(
         item_id,
         ckpt,
@@ -92,13 +91,12 @@ def words(
         device=device,
     )
     save_words(output, explained, title=f"item {item_id}")
-    with atomic_file(output.with_suffix(".json")) as temporary:
-        record = {
-            "item_id": item_id,
-            "text": str(explained[0].text),
-            "explanations": [one.to_dict() for one in explained],
-        }
-        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+    record = {
+        "item_id": item_id,
+        "text": str(explained[0].text),
+        "explanations": [one.to_dict() for one in explained],
+    }
+    write_json(output.with_suffix(".json"), record)
     console = Console(highlight=False)
     for one in explained:
         typer.echo(f"{one.label} ({one.target})")

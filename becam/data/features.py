@@ -149,6 +149,11 @@ class FeatureWriter:
 
     def _open(self, overwrite: bool) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._matrix.exists() and not (self.folder / FEATURES_FILE).exists():
+            raise BecamError(
+                f"{self._matrix} is not becam's, for no {FEATURES_FILE} tells of it, so it is left "
+                "as it is; move it elsewhere or choose another --name."
+            )
         finished = read_features_record(self.folder)["modalities"].get(self.modality)
         if finished is not None and not overwrite:
             if any(finished.get(key) != value for key, value in self._identity.items()):

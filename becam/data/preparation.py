@@ -24,7 +24,7 @@ from becam.data.split import FEWEST, VALIDATION, Scheme, split_interactions
 from becam.data.tables import columns as columns_of
 from becam.data.writing import used, write_tables
 from becam.errors import BecamError
-from becam.files import Contents, atomic_dir
+from becam.files import Contents, atomic_dir, check_output_folder
 from becam.limits import CORE, SEED
 
 CONTENTS = Contents(
@@ -84,38 +84,39 @@ def prepare_dataset(
     if split not in (None, "random", "time"):
         raise BecamError(f"There is no split {split}; choose random or time.")
     SEED.check(seed, "--seed")
+    check_output_folder(output)
     _check_output(output, overwrite)
-    watch = _Watch(say)
-    watch.begin("reading")
-    raw = read_source(
-        source,
-        path,
-        SourceOptions(
-            Path(items) if items else None,
-            Path(images) if images else None,
-            columns or {},
-            tuple(dict.fromkeys(actions)),
-        ),
-    )
-    for note in raw.notes:
-        say(note)
-    _check_source(raw, split)
-    user_core, item_core = _cores(raw.core, k_core, user_core, item_core)
-    if split is not None:  # chosen in place of the source's own
-        raw = replace(raw, interactions=raw.interactions.drop("split", strict=False))
-    has_picture = _has_picture(raw)
-    coded = code(raw, has_picture)
-    if note := _untimed(coded.rows):
-        say(note)
-    watch.begin("filtering")
-    rows, left = filter_interactions(coded, raw, user_core, item_core)
-    watch.begin("splitting")
-    rows, scheme = _split(rows, split, seed)
-    if note := _unvalidated(rows):
-        say(note)
-    watch.begin("writing")
-    kept_items = used(rows["item"])
     with atomic_dir(output, CONTENTS, overwrite=overwrite) as folder:
+        watch = _Watch(say)
+        watch.begin("reading")
+        raw = read_source(
+            source,
+            path,
+            SourceOptions(
+                Path(items) if items else None,
+                Path(images) if images else None,
+                columns or {},
+                tuple(dict.fromkeys(actions)),
+            ),
+        )
+        for note in raw.notes:
+            say(note)
+        _check_source(raw, split)
+        user_core, item_core = _cores(raw.core, k_core, user_core, item_core)
+        if split is not None:  # chosen in place of the source's own
+            raw = replace(raw, interactions=raw.interactions.drop("split", strict=False))
+        has_picture = _has_picture(raw)
+        coded = code(raw, has_picture)
+        if note := _untimed(coded.rows):
+            say(note)
+        watch.begin("filtering")
+        rows, left = filter_interactions(coded, raw, user_core, item_core)
+        watch.begin("splitting")
+        rows, scheme = _split(rows, split, seed)
+        if note := _unvalidated(rows):
+            say(note)
+        watch.begin("writing")
+        kept_items = used(rows["item"])
         counts, fingerprint = write_tables(folder, rows, raw.items, coded.users)
         Manifest(
             format=manifest.FORMAT,

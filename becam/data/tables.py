@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ REPEATED = "_duplicated_"
 
 _PARQUET = b"PAR1"
 _SHOWN = 60
+_OS_ERROR = re.compile(r"os error (\d+)")
 
 
 def scan_table(path: Path, notes: list[str] | None = None) -> pl.LazyFrame:
@@ -161,8 +162,9 @@ def write_parquet(
             else:
                 table.write_parquet(stream, metadata=metadata)
         except pl.exceptions.PolarsError as error:
-            if f"os error {errno.ENOSPC}" in str(error):
-                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+            if found := _OS_ERROR.search(str(error)):
+                number = int(found[1])
+                raise OSError(number, os.strerror(number), str(path)) from error
             raise
 
 

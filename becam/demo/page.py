@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,8 +17,14 @@ from PIL import Image
 
 from becam.attribution.target import Space
 from becam.attribution.weighting import Weighting
+from becam.errors import BecamError
 from becam.figures.overlay import COLORMAP
-from becam.files import atomic_file
+from becam.files import open_file, write_text
+
+PAGE = "index.html"
+
+_TITLE = b"<title>becam demo:"
+_HEAD_BYTES = 1024
 
 COLOURS = {
     "product": "#3b7d4f",
@@ -102,8 +109,14 @@ def write_page(path: Path, *, cards: list[ItemCard], **values: Any) -> None:
         views=VIEWS,
         **values,
     )
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that this module wrote."""
+    with suppress(BecamError, OSError), open_file(path) as stream:
+        return _TITLE in stream.read(_HEAD_BYTES)
+    return False
 
 
 def _embed(card: ItemCard) -> dict[str, Any]:

@@ -21,12 +21,13 @@ from becam.data.catalogue.build import build_catalogue
 from becam.data.catalogue.reading import read_captions, read_labels
 from becam.data.dataset import Dataset
 from becam.data.preparation import prepare_dataset
-from becam.demo.page import VIEWS, ItemCard, MapPanel, MapView, write_page
+from becam.demo.page import PAGE, VIEWS, ItemCard, MapPanel, MapView, write_page
+from becam.demo.progress import Progress
 from becam.encoders.extraction import extract_features
-from becam.errors import BecamError
 from becam.evaluation.floors import FLOOR_METHODS
 from becam.evaluation.localisation import area_shares, energy_shares
 from becam.figures.overlay import overlay
+from becam.files import check_output_folder, filling, sweep
 from becam.images import read_image
 from becam.progress import track
 from becam.training import train
@@ -35,10 +36,8 @@ from becam.training.scoring import baselines
 N_ITEMS = 600
 N_USERS = 1500
 N_EXPLAINED = 12
-PAGE = "index.html"
 BEFORE, AFTER = "before: BM3", "after: BM3 + BeFA"
 
-_PARTS = ("catalogue", "dataset", "bm3", "bm3-befa", PAGE)
 _K_CORE = 5
 _EPOCHS = 150
 _PICTURE_WIDTH = 340
@@ -62,35 +61,52 @@ def run_demo(
         device: ``auto``, ``cpu``, ``cuda``.
         overwrite: replace the results of an earlier demo in that folder.
 
+    A demo that was stopped goes on where it was.
+
     Raises:
-        BecamError: the folder has such results, or the encoder cannot be had.
+        BecamError: the folder has results of another demo or what is no demo's, or the encoder
+            cannot be had.
     """
     started = time.monotonic()
     folder = Path(output)
-    if not overwrite and any((folder / part).exists() for part in _PARTS):
-        raise BecamError(
-            f"{folder} holds a demo already; open {folder / PAGE}, choose another -o or pass "
-            "--overwrite."
+    check_output_folder(folder)
+    with filling(folder) as alone:
+        sweep(folder, alone=alone)
+        options = {"encoder": encoder, "seed": seed, "items": N_ITEMS, "users": N_USERS}
+        progress = Progress.begin(folder, options, overwrite=overwrite)
+        return _make(folder, progress, encoder=encoder, seed=seed, device=device, started=started)
+
+
+def _make(
+    folder: Path, progress: Progress, *, encoder: str, seed: int, device: str, started: float
+) -> Path:
+    catalogue = folder / "catalogue"
+    if not progress.has("catalogue"):
+        build_catalogue(catalogue, n_items=N_ITEMS, n_users=N_USERS, seed=seed, overwrite=True)
+        progress.keep("catalogue")
+    if not progress.has("dataset"):
+        prepare_dataset(
+            "csv", catalogue, folder / "dataset", k_core=_K_CORE, seed=seed, overwrite=True
         )
-    catalogue = build_catalogue(
-        folder / "catalogue", n_items=N_ITEMS, n_users=N_USERS, seed=seed, overwrite=overwrite
-    )
-    dataset = prepare_dataset(
-        "csv", catalogue, folder / "dataset", k_core=_K_CORE, seed=seed, overwrite=overwrite
-    )
+        progress.keep("dataset")
+    dataset = Dataset.open(folder / "dataset")
     extract_features(dataset, encoder, device=device, seed=seed)
-    checkpoints = [
-        train(
+    checkpoints = []
+    for adapter, name in (("none", "bm3"), ("befa", "bm3-befa")):
+        trained = train(
             dataset,
             adapter=adapter,
             epochs=_EPOCHS,
             seed=seed,
             device=device,
             output=folder / name,
-            overwrite=overwrite,
+            overwrite=not progress.has(name),
+            resume=progress.has(name),
         )
-        for adapter, name in (("none", "bm3"), ("befa", "bm3-befa"))
-    ]
+        if trained.training["stopped"] == "interrupted":
+            raise KeyboardInterrupt  # half a training is no demo; the same command goes on
+        progress.keep(name)
+        checkpoints.append(trained)
     explainers = {
         space: Explainer(checkpoints, labels=[BEFORE, AFTER], space=space, device=device)
         for space in dict.fromkeys(view.space for view in VIEWS)
@@ -116,6 +132,7 @@ def run_demo(
         seed=seed,
         version=version("becam"),
     )
+    progress.keep(PAGE)
     return folder / PAGE
 
 

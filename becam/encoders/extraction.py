@@ -22,7 +22,7 @@ from becam.encoders.reach import warn_unless_explained
 from becam.encoders.spec import EncoderRecord, slug
 from becam.encoders.text import TFIDF, load_text_encoder
 from becam.errors import BecamError
-from becam.files import write_json
+from becam.files import check_output_folder, filling, sweep, write_json
 from becam.images import UnreadablePicture, read_image
 from becam.limits import PICTURES, SEED
 from becam.memory import Batches
@@ -81,45 +81,49 @@ def extract_features(
         raise BecamError(f"There is no --icc {icc}; choose {CONVERT} or {IGNORE}.")
     PICTURES.check(batch_size, "--batch-size")
     SEED.check(seed, "--seed")
-    model = load_encoder(encoder, weights=weights, device=device)
-    warn_unless_explained(model)
     name = slug(name or encoder.partition(",")[0].removesuffix(".json").replace("/", "-"))
-    dtype = resolve_precision(precision, resolve_device(device))
-    text_encoder = text_encoder or (OWN_TOWER if model.has_text else TFIDF)
-    modalities = ("image",) if text_encoder == NO_TEXT else MODALITIES
-    if icc is None:
-        begun = None if overwrite else begun_by(dataset, name, "image")
-        icc = CONVERT if begun is None else EncoderRecord.from_dict(begun).icc
-    record = replace(model.record, icc=icc)
+    folder = dataset.path / "features" / name
+    check_output_folder(folder)
+    with filling(folder) as alone:
+        sweep(folder, alone=alone)
+        model = load_encoder(encoder, weights=weights, device=device)
+        warn_unless_explained(model)
+        dtype = resolve_precision(precision, resolve_device(device))
+        text_encoder = text_encoder or (OWN_TOWER if model.has_text else TFIDF)
+        modalities = ("image",) if text_encoder == NO_TEXT else MODALITIES
+        if icc is None:
+            begun = None if overwrite else begun_by(dataset, name, "image")
+            icc = CONVERT if begun is None else EncoderRecord.from_dict(begun).icc
+        record = replace(model.record, icc=icc)
 
-    def writer(modality: str, record: EncoderRecord, dim: int) -> FeatureWriter:
-        return FeatureWriter(
-            dataset,
-            name,
-            modality,
-            record.to_dict(),
-            dim,
-            modalities=modalities,
-            overwrite=overwrite,
-        )
+        def writer(modality: str, record: EncoderRecord, dim: int) -> FeatureWriter:
+            return FeatureWriter(
+                dataset,
+                name,
+                modality,
+                record.to_dict(),
+                dim,
+                modalities=modalities,
+                overwrite=overwrite,
+            )
 
-    if text_encoder != NO_TEXT and not any(dataset.items["text"]):
-        raise BecamError(
-            "The items of this dataset have no text; pass --text-encoder none to go without."
-        )
-    image_writer = writer("image", record, model.dim)
-    failures = _write_images(dataset, model, icc, image_writer, batch_size, dtype)
-    if text_encoder == OWN_TOWER:
-        _write_texts(dataset, model, writer("text", model.record, model.dim), batch_size, dtype)
-    elif text_encoder != NO_TEXT:
-        encode, text_record = load_text_encoder(text_encoder, seed=seed)
-        features = encode(dataset.items["text"].fill_null("").to_list())
-        text_writer = writer("text", text_record, features.shape[1])
-        missing = np.flatnonzero(~text_writer.done())
-        text_writer.write(missing, features[missing])
-        text_writer.finish()
-    if failures:
-        raise _unfinished(dataset, image_writer, failures)
+        if text_encoder != NO_TEXT and not any(dataset.items["text"]):
+            raise BecamError(
+                "The items of this dataset have no text; pass --text-encoder none to go without."
+            )
+        image_writer = writer("image", record, model.dim)
+        failures = _write_images(dataset, model, icc, image_writer, batch_size, dtype)
+        if text_encoder == OWN_TOWER:
+            _write_texts(dataset, model, writer("text", model.record, model.dim), batch_size, dtype)
+        elif text_encoder != NO_TEXT:
+            encode, text_record = load_text_encoder(text_encoder, seed=seed)
+            features = encode(dataset.items["text"].fill_null("").to_list())
+            text_writer = writer("text", text_record, features.shape[1])
+            missing = np.flatnonzero(~text_writer.done())
+            text_writer.write(missing, features[missing])
+            text_writer.finish()
+        if failures:
+            raise _unfinished(dataset, image_writer, failures)
     return dataset.feature_set(name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,16 @@ from becam.errors import BecamError
 from becam.evaluation.aims import Aiming
 from becam.evaluation.auditor import Auditor, Plan
 from becam.evaluation.floors import FLOOR_METHODS
-from becam.evaluation.parts import Parts
+from becam.evaluation.parts import TABLE, VALUES, Parts
 from becam.evaluation.report import Report, report
 from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject, content_key
 from becam.evaluation.summary import with_box_accuracy
-from becam.files import atomic_file
+from becam.files import atomic_file, write_text
 from becam.images import UnreadablePicture
 from becam.progress import bar
 
-VALUES = "measures.parquet"
-TABLE = "table.md"
+__all__ = ["TABLE", "VALUES", "Audit", "audit"]
 
 
 class Audit:
@@ -70,6 +69,14 @@ class Audit:
         paths = {subject.name: subject.path for subject in subjects}
         self._key = cache(lambda name: content_key(name, paths[name]))
 
+    def working(self) -> AbstractContextManager[None]:
+        """Keep whoever would begin the audit again away while the block runs.
+
+        Raises:
+            BecamError: a process begins it again just now.
+        """
+        return self._parts.working()
+
     def missing(self, shard: Shard = WHOLE) -> list[Subject]:
         """The pictures of a shard that the folder does not hold yet."""
         own = shard.of(self.subjects)
@@ -86,7 +93,10 @@ class Audit:
         """
         total, missing = len(shard.of(self.subjects)), self.missing(shard)
         done = total - len(missing)
-        with bar(desc="Auditing", total=total, unit="picture", initial=done) as progress:
+        with (
+            self.working(),
+            bar(desc="Auditing", total=total, unit="picture", initial=done) as progress,
+        ):
             for subject in missing:
                 key = self._key(subject.name)
                 if key not in self._parts:  # another process may have come first
@@ -108,13 +118,14 @@ class Audit:
             )
         warn_left_out(left_out, len(self.subjects), what="Pictures")
         gone = set(left_out)
-        found = self._parts.read([self._key(s.name) for s in self.subjects if s.name not in gone])
-        values = with_box_accuracy(found)
-        with atomic_file(self._output / VALUES) as temporary:
-            write_parquet(values, temporary)
-        summary = report(values, list(FLOOR_METHODS), seed=self._plan.seed)
-        with atomic_file(self._output / TABLE) as temporary:
-            temporary.write_text(summary.to_markdown(), "utf-8")
+        with self.working():
+            keys = [self._key(each.name) for each in self.subjects if each.name not in gone]
+            found = self._parts.read(keys)
+            values = with_box_accuracy(found)
+            with atomic_file(self._output / VALUES) as temporary:
+                write_parquet(values, temporary)
+            summary = report(values, list(FLOOR_METHODS), seed=self._plan.seed)
+            write_text(self._output / TABLE, summary.to_markdown())
         return summary
 
 

@@ -15,6 +15,8 @@ from becam.evaluation.summary import ROW
 from becam.parts import PartFiles
 
 RECORD = "audit.json"
+VALUES = "measures.parquet"
+TABLE = "table.md"
 
 _DIGEST = "becam.rows"
 """Key of the rows' hash in a file's own metadata."""
@@ -40,6 +42,7 @@ class Parts(PartFiles):
             suffix=".parquet",
             noun="an audit",
             overwrite=overwrite,
+            products=(VALUES, TABLE),
         )
 
     def write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

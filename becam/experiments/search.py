@@ -8,7 +8,8 @@ import random
 import shlex
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -109,15 +110,17 @@ class Searches:
 
     def __init__(self, store: Store, settings: SearchSettings) -> None:
         self.settings = settings
-        self._storage = _storage(store.path / DATABASE)
+        self._path = store.path / DATABASE
+        self._storage = _storage(self._path)
         # Rows are searched in threads, and threads that wait for each other's SQLite transactions
         # wait for a long time.
         self._lock = threading.RLock()
 
     def done(self, row: Row) -> int:
         """How many of the row's trials have ended."""
-        study = self._study(row)
-        return min(self.settings.budget(row), len(_ended(study))) if study else 0
+        with _stored(self._path):
+            study = self._study(row)
+            return min(self.settings.budget(row), len(_ended(study))) if study else 0
 
     def tuned(self, row: Row) -> Tuning | None:
         """The search's result, if it has ended.
@@ -128,10 +131,11 @@ class Searches:
         budget = self.settings.budget(row)
         if budget == 0:
             return Tuning(row, (), self.settings.seed)
-        study = self._study(row)
-        if study is None or len(_ended(study)) < budget:
-            return None
-        return self._tuning(row, _trials(study)[:budget])
+        with _stored(self._path):
+            study = self._study(row)
+            if study is None or len(_ended(study)) < budget:
+                return None
+            return self._tuning(row, _trials(study)[:budget])
 
     def run(
         self,
@@ -153,21 +157,22 @@ class Searches:
             BecamError: Every trial failed.
         """
         space, budget = self.settings.space_of(row), self.settings.budget(row)
-        with self._lock:
-            if (known := self.tuned(row)) is not None:
-                return known
-            study = self._study(row, create=True)
-            assert study is not None
-            _give_up_cut_off(study)
-            trials = _trials(study)
-        while len(trials) < budget:
+        with _stored(self._path):
             with self._lock:
-                running = self._ask(study, row, space, len(trials))
-            self._try(study, running, row, trainer, on_epoch)
-            with self._lock:
+                if (known := self.tuned(row)) is not None:
+                    return known
+                study = self._study(row, create=True)
+                assert study is not None
+                _give_up_cut_off(study)
                 trials = _trials(study)
-            on_trial(trials[-1])
-        return self._tuning(row, trials)
+            while len(trials) < budget:
+                with self._lock:
+                    running = self._ask(study, row, space, len(trials))
+                self._try(study, running, row, trainer, on_epoch)
+                with self._lock:
+                    trials = _trials(study)
+                on_trial(trials[-1])
+            return self._tuning(row, trials)
 
     def _ask(self, study: Study, row: Row, space: Space, done: int) -> Running:
         """The next point: the defaults, then the sampler's choice or, in a small space, in order.
@@ -267,6 +272,22 @@ class Searches:
             return None
 
 
+@contextmanager
+def _stored(path: Path) -> Iterator[None]:
+    """What Optuna's database complains of, in words."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = getattr(error.__cause__ or error, "orig", None) or error
+        raise BecamError(
+            f"SQLite could not use {path} ({str(reason).splitlines()[0]}); make room or rights "
+            "there, or choose another store."
+        ) from error
+
+
 def _storage(path: Path) -> Any:
     try:
         import optuna
@@ -276,10 +297,11 @@ def _storage(path: Path) -> Any:
             "A search needs Optuna, which is not installed; pip install 'becam[experiments]'."
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.storages.RDBStorage(
-        URL.create("sqlite", database=str(path)).render_as_string(),
-        engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}},
-    )
+    with _stored(path):
+        return optuna.storages.RDBStorage(
+            URL.create("sqlite", database=str(path)).render_as_string(),
+            engine_kwargs={"connect_args": {"timeout": _BUSY_SECONDS}},
+        )
 
 
 def _distributions(space: Space) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from becam.checkpoint import CHECKPOINT_NAME, Metrics
 from becam.errors import BecamError
-from becam.files import check_file, disk_errors, read_arrays
+from becam.files import check_file, check_output_folder, disk_errors, read_arrays
 from becam.records import checked
 from becam.training import read_user_metrics
 from becam.training.ranking import UserMetrics
@@ -246,18 +246,23 @@ class Store:
             BecamError: Another process does.
         """
         # SQLite's own lock: it ends with the process, on every operating system.
-        with closing(sqlite3.connect(self.path / LOCK, timeout=0, isolation_level=None)) as lock:
+        try:
+            lock = sqlite3.connect(self.path / LOCK, timeout=0, isolation_level=None)
+        except sqlite3.DatabaseError as error:
+            raise _unusable(self.path / LOCK, error) from error
+        with closing(lock):
             try:
                 lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
+            except sqlite3.DatabaseError as error:
+                if "locked" not in str(error):
+                    raise _unusable(self.path / LOCK, error) from error
                 raise BecamError(
                     f"Another becam trains into {self.path} now; wait for it or choose another -o."
                 ) from None
             yield
 
     def _create(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise BecamError(f"{self.path} is a file; choose a folder for the store.")
+        check_output_folder(self.path)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with self._connect() as connection:
@@ -290,10 +295,14 @@ class Store:
             with closing(opened) as connection, connection:
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise BecamError(
-                f"SQLite could not use {self._database} ({error}); make room or rights there, or "
-                "choose another store."
-            ) from error
+            raise _unusable(self._database, error) from error
+
+
+def _unusable(database: Path, error: Exception) -> BecamError:
+    return BecamError(
+        f"SQLite could not use {database} ({error}); make room or rights there, or choose another "
+        "store."
+    )
 
 
 def _columns(connection: sqlite3.Connection) -> set[str]:

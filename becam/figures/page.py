@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from becam.errors import BecamError
 from becam.figures.typesetting import FALLBACK_FONT, Measure, drawable, measuring
 from becam.figures.writing import EMBEDDING, write_figure
-from becam.files import atomic_file
+from becam.files import write_json, write_text
 
 WIDTHS = {"column": 3.35, "text": 5.5, "page": 7.0}
 """Inches: one column of a two-column paper, the text of a one-column paper, both columns."""
@@ -155,11 +154,8 @@ class PaperFigure:
         path = Path(path)
         with self.page.style():
             write_figure(self.figure, path, dpi=self.page.dpi)
-        with atomic_file(path.with_suffix(".txt")) as temporary:
-            temporary.write_text(self.caption + "\n", encoding="utf-8")
-        with atomic_file(path.with_suffix(".json")) as temporary:
-            record = json.dumps(self.numbers, indent=2, ensure_ascii=False)
-            temporary.write_text(record, encoding="utf-8")
+        write_text(path.with_suffix(".txt"), self.caption + "\n")
+        write_json(path.with_suffix(".json"), self.numbers)
 
 
 def _check_font(font: str) -> None:

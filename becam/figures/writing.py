@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ def write_figure(figure: Figure, path: str | Path, *, dpi: int) -> None:
     # Matplotlib takes minutes over a large font in an EPS otherwise.
     fonts = {**EMBEDDING, "ps.fonttype": 3} if legible(figure) else EMBEDDING
     tell_missing()
-    metadata = _UNDATED.get(Path(path).suffix.lower())
+    suffix = Path(path).suffix.lower()
+    # In memory first: of a full disk Pillow, which writes some formats, does not say so.
+    buffer = io.BytesIO()
     with matplotlib.rc_context(fonts), atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata=metadata)
+        figure.savefig(buffer, dpi=dpi, metadata=_UNDATED.get(suffix), format=suffix[1:])
+        temporary.write_bytes(buffer.getbuffer())

@@ -9,7 +9,14 @@ from becam.files.outputs import check_output_file, check_output_folder
 from becam.files.reading import check_file, open_file, read_bytes, read_text
 from becam.files.temporaries import is_temporary, sweep
 from becam.files.tensors import all_finite, read_torch
-from becam.files.writing import atomic_file, save_arrays, save_torch, write_json, write_text
+from becam.files.writing import (
+    atomic_file,
+    save_arrays,
+    save_picture,
+    save_torch,
+    write_json,
+    write_text,
+)
 
 __all__ = [
     "Contents",
@@ -34,6 +41,7 @@ __all__ = [
     "read_torch",
     "recover_dir",
     "save_arrays",
+    "save_picture",
     "save_torch",
     "sha256",
     "sweep",

@@ -51,7 +51,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise DiskFullError(_FULL_SENTENCE.format(path)) from error
-        if error.errno in _REFUSED or _concerns(error, Path(path)):
+        if _concerns(error, Path(path)) or (error.errno in _REFUSED and error.filename is None):
             reason = error.strerror or error
             raise BecamError(f"Cannot write {path}: {reason}; choose another output.") from error
         raise

@@ -53,10 +53,11 @@ def locked(path: str | Path, *, shared: bool = False) -> Iterator[bool]:
 def filling(folder: str | Path, *, shared: bool = False) -> Iterator[bool]:
     """:func:`locked` for a folder that is filled in place; it is made, its lock lies in it.
 
-    So the folder itself has to be writable and not what is around it. It leaves with the lock if
-    nothing came of it.
+    So the folder itself has to be writable and not what is around it. What was made leaves with
+    the lock if nothing came of it.
     """
     folder = Path(folder)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -64,7 +65,8 @@ def filling(folder: str | Path, *, shared: bool = False) -> Iterator[bool]:
             yield held
     finally:
         with contextlib.suppress(OSError):
-            folder.rmdir()  # only an empty one goes
+            for each in made:
+                each.rmdir()  # only an empty one goes
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def _holding(file: Path, output: Path, shared: bool) -> Iterator[bool]:
     if sys.platform == "win32":  # outputs are not locked there
         yield False
         return
-    with disk_errors(output):
+    with disk_errors(file):
         descriptor = _acquire(file, output, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         yield descriptor is not None

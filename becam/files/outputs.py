@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from becam.errors import BecamError
@@ -28,7 +29,9 @@ _REASONS = {
 }
 
 
-def check_output_file(path: str | Path, *beside: str | Path) -> Path:
+def check_output_file(
+    path: str | Path, *beside: str | Path, inputs: Iterable[str | Path | None] = ()
+) -> Path:
     """Raise unless a file can be written at ``path``; its absolute path, links followed.
 
     A killed process's temporaries of it leave.
@@ -37,13 +40,18 @@ def check_output_file(path: str | Path, *beside: str | Path) -> Path:
         path: of the file.
         beside: files that are written with it, such as its numbers: what is there under these
             names without the file itself is not becam's, and stays.
+        inputs: what the command reads; none of it is written over.
 
     Raises:
         BecamError: it is a folder, a device or a broken link, a parent is no folder, the name is
-            too long, or the place may not be written.
+            too long, the place may not be written, or it is an input.
     """
     full = find_output(path, trial=True)
     sweep(full.parent, full)
+    read = {os.path.realpath(each) for each in inputs if each is not None}
+    for each in (path, *beside):
+        if os.path.realpath(each) in read:
+            raise BecamError(f"{each} is read by this command; choose another output.")
     for other in beside:
         found = find_output(other, trial=True)
         if found.exists() and not full.exists():

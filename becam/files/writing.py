@@ -16,6 +16,7 @@ from becam.files.temporaries import temporary_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+    from PIL import Image
 
 
 @contextmanager
@@ -81,6 +82,17 @@ def save_arrays(
     (np.savez_compressed if compressed else np.savez)(buffer, **arrays)  # type: ignore[arg-type]
     with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+
+
+def save_picture(picture: Image.Image, path: str | Path, kind: str, **options: Any) -> None:
+    """Encode a picture and write it; for folders that are whole or absent as such.
+
+    Raises:
+        OSError: the disk refused. Pillow itself, writing to a file, does not say why.
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    Path(path).write_bytes(buffer.getbuffer())
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,14 @@ from becam.errors import BecamError, BecamWarning
 from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject, content_key
 from becam.figures.contact_sheet import check_sheet
-from becam.files import Contents, atomic_dir
+from becam.files import (
+    Contents,
+    atomic_dir,
+    check_output_file,
+    check_output_folder,
+    check_replaceable,
+    open_file,
+)
 from becam.gallery.cards import CardMaker
 from becam.gallery.fiftyone import CONTENTS as FIFTYONE_CONTENTS
 from becam.gallery.fiftyone import FiftyOneWriter
@@ -39,10 +46,22 @@ from becam.progress import bar
 PAGE = "index.html"
 PARTS_SUFFIX = ".parts"
 PICTURE_SIDE = 320
+
+_HEAD_BYTES = 4096
+
+
+def _is_page(folder: Path) -> bool:
+    """Whether the page in a folder says that becam made it."""
+    with suppress(BecamError, OSError), open_file(folder / PAGE) as stream:
+        return b'<meta name="generator" content="becam">' in stream.read(_HEAD_BYTES)
+    return False
+
+
 CONTENTS = Contents(
     "a gallery",
     signs=frozenset({PAGE, NUMBERS}),
     others=frozenset({"assets", "data", "thumbs"}),
+    proof=_is_page,
 )
 
 
@@ -100,10 +119,9 @@ class Gallery:
         self._fiftyone = None if fiftyone is None else Path(os.path.abspath(fiftyone))
         self._overwrite = overwrite
         self.sheets: list[Path] = []
-        for path in self._sheet_paths:
-            check_sheet(path)
-        if not only_maps:
-            self._check_outputs()
+        check_outputs(
+            output, sheets=sheets, fiftyone=fiftyone, overwrite=None if only_maps else overwrite
+        )
         request.check()
         self.subjects = [
             Subject(name, path) for name, path, _ in request.subjects if name not in request.outside
@@ -124,7 +142,15 @@ class Gallery:
     @property
     def parts(self) -> Path:
         """Where the maps are kept."""
-        return self._output.with_name(self._output.name + PARTS_SUFFIX)
+        return _parts_of(self._output)
+
+    def working(self) -> AbstractContextManager[None]:
+        """Keep whoever would begin the maps again away while the block runs.
+
+        Raises:
+            BecamError: a process begins them again just now.
+        """
+        return self._maps.working()
 
     def missing(self, shard: Shard = WHOLE) -> list[Subject]:
         """The items of a shard that are not explained yet."""
@@ -148,7 +174,10 @@ class Gallery:
             warnings.warn(f"No coloured words: {reason}", BecamWarning, stacklevel=2)
         total = len(shard.of(self.subjects))
         done = total - len(missing)
-        with bar(desc="Explaining", total=total, unit="item", initial=done) as progress:
+        with (
+            self.working(),
+            bar(desc="Explaining", total=total, unit="item", initial=done) as progress,
+        ):
             for subject in missing:
                 key = self._key(subject.name)
                 if key not in self._maps:  # another process may have come first
@@ -192,9 +221,10 @@ class Gallery:
             why=f"their pictures lie outside {self._request.opened.image_folder}",
             remedy="; name the folder that they may be shown from with --picture-folder",
         )
-        self._check_outputs()
+        check_outputs(self._output, fiftyone=self._fiftyone, overwrite=self._overwrite)
         heading = self._heading()
         with ExitStack() as stack:
+            stack.enter_context(self.working())
             folder = stack.enter_context(self._writing(self._output, CONTENTS))
             writers: list[Writer] = [
                 PageWriter(folder, heading, picture_side=self._picture_side),
@@ -284,12 +314,51 @@ class Gallery:
             "becam": installed_version(),
         }
 
-    def _check_outputs(self) -> None:
-        for path in (self._output, self._fiftyone):
-            if path is not None and path.exists() and not self._overwrite:
-                raise BecamError(
-                    f"{path} already exists; choose another output or pass --overwrite."
-                )
+
+def check_outputs(
+    output: str | Path,
+    *,
+    sheets: Sequence[str | Path] = (),
+    fiftyone: str | Path | None = None,
+    overwrite: bool | None = None,
+) -> None:
+    """Fail early when a gallery's outputs cannot be written.
+
+    Args:
+        output, sheets, fiftyone: as of :class:`Gallery`.
+        overwrite: replace galleries and exports that are there; None: what is there does not
+            matter.
+
+    Raises:
+        BecamError: one of them cannot be written or replaced, or one lies in another, which is
+            written whole.
+    """
+    folder = check_output_folder(output)
+    check_output_folder(_parts_of(folder))
+    if overwrite is not None:
+        check_replaceable(folder, CONTENTS, overwrite=overwrite)
+    folders = [folder]
+    if fiftyone is not None:
+        export = check_output_folder(fiftyone)
+        if overwrite is not None:
+            check_replaceable(export, FIFTYONE_CONTENTS, overwrite=overwrite)
+        if folder in export.parents or export in (folder, *folder.parents):
+            raise BecamError(
+                f"{fiftyone} and {output} lie in each other, and each is written whole; choose "
+                "another --fiftyone."
+            )
+        folders.append(export)
+    for path in sheets:
+        check_sheet(path)
+        sheet = check_output_file(path)
+        if any(each in sheet.parents for each in folders):
+            raise BecamError(
+                f"{path} lies in a folder that is written whole; choose another --sheet."
+            )
+
+
+def _parts_of(output: Path) -> Path:
+    return output.with_name(output.name + PARTS_SUFFIX)
 
 
 def build_gallery(

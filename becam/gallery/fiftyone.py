@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,13 +21,28 @@ from PIL import Image
 from becam.attribution.controls import DRIFT_DEGREES
 from becam.attribution.heatmap import FloatArray, place, stretch
 from becam.encoders.preprocessing import Geometry
-from becam.files import Contents
+from becam.errors import BecamError
+from becam.files import Contents, save_picture
 from becam.gallery.model import Card, Column, Heading, Panel
+from becam.records import read_record
+
+METADATA = "metadata.json"
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a FiftyOne dataset was written here, and not by FiftyOne."""
+    with suppress(BecamError):
+        record = read_record(folder / METADATA, dict[str, Any], remedy="")
+        about = record.get("info")
+        return isinstance(about, dict) and about.keys() >= {"rule", "becam"}
+    return False
+
 
 CONTENTS = Contents(
     "a FiftyOne dataset",
-    signs=frozenset({"metadata.json", "samples.json"}),
+    signs=frozenset({METADATA, "samples.json"}),
     others=frozenset({"fields"}),
+    proof=_is_own,
 )
 VERSION = "1.0.0"
 """Of FiftyOne's schema: any later FiftyOne brings it up to its own."""
@@ -102,7 +117,7 @@ class FiftyOneWriter(AbstractContextManager["FiftyOneWriter"]):
             tags += [tag for tag in verdict if tag not in tags]
             path = Path("fields") / name / f"{key}.png"
             values = _placed(panel, panel.geometry or card.geometry)
-            Image.fromarray(values).save(self._folder / path)
+            save_picture(Image.fromarray(values), self._folder / path, "PNG")
             sample[name] = {
                 "_id": {"$oid": _object_id(f"{card.id} {name}")},
                 "_cls": "Heatmap",
@@ -160,9 +175,8 @@ class FiftyOneWriter(AbstractContextManager["FiftyOneWriter"]):
                 *described,
             ],
         }
-        (self._folder / "metadata.json").write_text(
-            json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8"
-        )
+        text = json.dumps(record, indent=2, ensure_ascii=False)
+        (self._folder / METADATA).write_bytes(text.encode("utf-8", "replace"))
 
 
 def field_names(columns: tuple[Column, ...]) -> list[str]:

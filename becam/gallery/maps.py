@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +114,10 @@ class MapFiles(PartFiles):
         record = json.dumps([_record(one) for one in maps])
         arrays = {f"map{number}": one.raw for number, one in enumerate(maps)}
         with self.writing(name) as temporary:
-            np.savez_compressed(temporary, record=np.array(record), **arrays)  # type: ignore[arg-type]
+            # In memory first: of a full disk NumPy's archive makes errors that say something else.
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, record=np.array(record), **arrays)  # type: ignore[arg-type]
+            temporary.write_bytes(buffer.getbuffer())
 
     def read(self, name: str) -> list[ItemMap]:
         """The maps of an item.

@@ -640,6 +640,6 @@ def test_what_cannot_be_shown_is_said_before_anything_is_made(shop, load, tmp_pa
     with pytest.raises(BecamError, match="no item with a picture that the checkpoints know"):
         begin(checkpoints=[stranger])
     (tmp_path / "file").write_text("x")
-    with pytest.raises(BecamError, match="already exists"):
+    with pytest.raises(BecamError, match="is a file; choose a folder"):
         begin(out=tmp_path / "file")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -18,7 +18,7 @@ from becam.data.catalogue.render import render
 from becam.data.catalogue.sample import sample_scene
 from becam.data.catalogue.tastes import sample_interactions, sample_popularity, sample_tastes
 from becam.errors import BecamError
-from becam.files import Contents, atomic_dir
+from becam.files import Contents, atomic_dir, save_arrays, save_picture
 from becam.limits import SEED
 from becam.progress import track
 
@@ -140,12 +140,11 @@ def _write_pictures(
         list(zip(item_ids, scenes, strict=True)), desc="Drawing pictures", unit="picture"
     ):
         drawn = render(spec, size)
-        Image.fromarray(drawn.image).save(
-            folder / "images" / f"{item}.jpg", quality=93, subsampling=0
-        )
+        image = Image.fromarray(drawn.image)
+        save_picture(image, folder / "images" / f"{item}.jpg", "JPEG", quality=93, subsampling=0)
         mask = Image.fromarray(drawn.labels)
         mask.putpalette(palette)
-        mask.save(folder / "masks" / f"{item}.png", optimize=True)
+        save_picture(mask, folder / "masks" / f"{item}.png", "PNG", optimize=True)
 
 
 def _write_items(
@@ -200,11 +199,13 @@ def _write_behaviour(
         for (user, item), second in zip(pairs, seconds, strict=True)
     ]
     _write_csv(folder / "interactions.csv", ["user_id", "item_id", "timestamp"], rows)
-    np.savez(
+    save_arrays(
         folder / "oracle.npz",
-        utility=utility.astype(np.float32),
-        user_ids=np.array(user_ids),
-        item_ids=np.array(item_ids),
+        {
+            "utility": utility.astype(np.float32),
+            "user_ids": np.array(user_ids),
+            "item_ids": np.array(item_ids),
+        },
     )
 
 

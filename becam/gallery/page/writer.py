@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
+from becam.files import save_picture
 from becam.gallery.model import Card, Column, Heading
 from becam.gallery.page.blocks import (
     SIZES,
@@ -113,14 +114,14 @@ class PageWriter:
             scripts=(*SHARED, *SCRIPTS),
             styles=("theme.css", *STYLES),
         )
-        (self._folder / "index.html").write_text(page, encoding="utf-8")
+        (self._folder / "index.html").write_bytes(page.encode("utf-8", "replace"))
 
     def _write_picture(self, picture: Image.Image) -> tuple[int, int]:
         small = picture.convert("RGB")
         small.thumbnail((self._side, self._side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         path = self._folder / "thumbs" / f"{numbered(len(self._aspects))}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        small.save(path, "JPEG", quality=_QUALITY, optimize=True)
+        save_picture(small, path, "JPEG", quality=_QUALITY, optimize=True)
         return small.size
 
     def _counted(self) -> str:
