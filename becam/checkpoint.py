@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
+from becam.colour import Icc
 from becam.errors import BecamError, MissingFileError
 from becam.files import all_finite, check_output_file, open_file, read_torch, save_torch
 from becam.identifiers import unknown_identifier
@@ -357,6 +358,7 @@ class _Encoder(TypedDict, total=False):
     weights: str | None
     weights_sha256: str | None
     config: dict[str, Any] | None
+    icc: Icc
 
 
 class _AdapterRecord(TypedDict):

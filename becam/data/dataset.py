@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from becam.colour import Icc
 from becam.data.integrity import check_features, check_tables
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
@@ -205,6 +206,7 @@ class EncoderValues(TypedDict, total=False):
     weights: str | None
     weights_sha256: str | None
     config: dict[str, Any] | None
+    icc: Icc
 
 
 class MatrixRecord(TypedDict):
