@@ -111,7 +111,7 @@ def require_folder(path: Path) -> Path:
     Raises:
         BecamError: it is not.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise BecamError(f"There is no folder of pictures {path}; name it with --images.")
     return path.resolve()
 

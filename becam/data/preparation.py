@@ -145,9 +145,10 @@ def prepare_dataset(
 
 def _check_output(output: Path, overwrite: bool) -> None:
     """Refuse before the long work, and never delete a folder that is not a dataset."""
+    check_output_folder(output)
     if not output.exists():
         return
-    if not (output / manifest.FILE).is_file() and (not output.is_dir() or any(output.iterdir())):
+    if not (output / manifest.FILE).is_file() and any(output.iterdir()):
         raise BecamError(f"{output} is there and is not a dataset; choose another -o.")
     if not overwrite:
         raise BecamError(

@@ -413,6 +413,24 @@ def test_what_is_no_file_is_refused_at_once(shop, place, kind):
         prepare_dataset("csv", shop, shop.parent / "out", k_core=1)
 
 
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize("odd", [LONG, f"a/{LONG}", "file/below", "zero\0byte", "loop/x", "\udce9"])
+@pytest.mark.parametrize("role", ["path", "items", "images", "output"])
+@pytest.mark.parametrize("source", ["csv", "hm", "mmrec", "microlens", "tmall"])
+def test_odd_paths_are_one_sentence(shop, monkeypatch, source, role, odd):
+    monkeypatch.chdir(shop.parent)
+    Path("file").write_text("")
+    Path("loop").symlink_to("loop")
+    given = {"path": shop if source == "csv" else shop / "pics", "output": "out", role: odd}
+    if role == "output" and odd == "\udce9":
+        return  # a name like any other
+    with pytest.raises(BecamError) as caught:
+        prepare_dataset(source, given.pop("path"), given.pop("output"), k_core=1, **given)
+    assert "\n" not in str(caught.value)
+
+
 def test_marks_of_the_byte_order_empty_lines_and_zero_bytes(shop):
     text = (shop / "orders.csv").read_text().replace("u0", "u\0") + "\n\n"
     (shop / "odd.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
