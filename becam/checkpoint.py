@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -146,7 +147,7 @@ class Checkpoint:
                 one that holds anything but tensors and plain values.
         """
         path = Path(path)
-        if path.is_dir():
+        if os.path.isdir(path):
             path = path / CHECKPOINT_NAME
         payload = _read(path, map_location)
         _check(payload, path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ from becam.data.tables import columns as columns_of
 from becam.data.tables import read_parquet, reading, scan_parquet
 from becam.errors import BecamError, MissingFileError
 from becam.files import map_array
-from becam.records import read_record
+from becam.records import checked, read_record
 
 MODALITIES = ("image", "text")
 """The modalities that ``becam features`` makes; others come with the data. Sorted, these lead."""
@@ -157,7 +158,7 @@ class Dataset:
                 )
             name = names[0]
         if name not in names:
-            there = (self.path / "features" / name).is_dir()
+            there = os.path.isdir(self.path / "features" / name)
             raise BecamError(
                 f"{self.path} has no {'finished ' if there else ''}feature set {name} (it has "
                 f"{', '.join(names) or 'none'}); make it with becam features --name {name}."
@@ -318,7 +319,8 @@ def read_features_record(folder: Path) -> FeaturesRecord:
         return {"format": FEATURES_FORMAT, "complete": False, "modalities": {}}
     if version > FEATURES_FORMAT:
         raise BecamError(f"{path} was made by a newer becam; upgrade becam or delete {folder}.")
-    record = read_record(path, FeaturesRecord, remedy=again)
+    record = read_record(path, dict[str, Any], remedy=again)
+    checked(record, FeaturesRecord, where=str(path), remedy=again)
     for modality in record["modalities"]:
         check_modality(modality)
-    return record
+    return cast(FeaturesRecord, record)  # with what later versions may have added

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,7 +68,7 @@ class Manifest:
         try:
             known = read_record(path, _Version, remedy=again, what="manifest").format
         except MissingFileError:
-            what = "a folder without manifest.json" if folder.is_dir() else "not there"
+            what = "a folder without manifest.json" if os.path.isdir(folder) else "not there"
             raise BecamError(
                 f"{folder} is not a dataset: it is {what}; make one with becam prepare."
             ) from None

@@ -27,7 +27,7 @@ class _Fit:
     """What TF-IDF was fitted with."""
 
     dim: Annotated[int, Meta(ge=1, le=1 << 16)]
-    seed: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 EncodeText = Callable[[Sequence[str]], Tensor]
@@ -98,7 +98,7 @@ def load_matching_text(
         return _refitted(known, record, texts, stored)
     if known.startswith(SENTENCE_TRANSFORMERS):
         _check_spec(record, spec)
-        encode, _ = load_text_encoder(known, progress=False)
+        encode, _ = load_text_encoder(known, progress=False, local=spec is None)
         return lambda texts: torch.from_numpy(encode(texts))
     tower = load_matching(record, spec=spec, weights=weights, device=device)
     return lambda texts: tower.encode_text(texts).float().cpu()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from becam.colour import IGNORE, Icc
+from becam.encoders.phrases import printable
 from becam.errors import BecamError
 from becam.records import checked
 
@@ -112,7 +113,7 @@ class EncoderRecord:
         if self.spec is None:
             return "an unknown encoder (the features came with the data)"
         suffix = f" with weights {self.weights_sha256[:8]}" if self.weights_sha256 else ""
-        return f"{re.sub(_FOLDERS, '', self.spec)}{suffix}"
+        return f"{printable(re.sub(_FOLDERS, '', self.spec))}{suffix}"
 
 
 def slug(spec: str) -> str:

@@ -21,7 +21,7 @@ _MOST_DIM = 1 << 16
 
 
 def load_text_encoder(
-    text: str, *, seed: int = 0, progress: bool = True
+    text: str, *, seed: int = 0, progress: bool = True, local: bool = False
 ) -> tuple[TextEncoder, EncoderRecord]:
     """A text encoder without a picture side: ``tfidf[,dim=D]`` or ``sentence-transformers:NAME``.
 
@@ -29,6 +29,7 @@ def load_text_encoder(
         text: the spec.
         seed: of the SVD behind ``tfidf``.
         progress: let sentence-transformers show a progress bar.
+        local: take models that are on this machine alone, and ask no hub.
 
     Raises:
         BecamError: unknown spec, or the extra is not installed.
@@ -45,7 +46,7 @@ def load_text_encoder(
         return lambda texts: tfidf_svd(texts, dim=dim, seed=seed), record
     if text.startswith(SENTENCE_TRANSFORMERS):
         name = text.removeprefix(SENTENCE_TRANSFORMERS)
-        return _sentence_transformer(name, progress), EncoderRecord(text)
+        return _sentence_transformer(name, progress, local), EncoderRecord(text)
     raise BecamError(
         f"{text!r} is no text encoder; use tfidf, sentence-transformers:NAME, or an image encoder "
         "with a text tower such as becam:vit."
@@ -115,7 +116,7 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
     return unit
 
 
-def _sentence_transformer(name: str, progress: bool) -> TextEncoder:
+def _sentence_transformer(name: str, progress: bool, local: bool) -> TextEncoder:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -123,8 +124,14 @@ def _sentence_transformer(name: str, progress: bool) -> TextEncoder:
             "sentence-transformers is not installed; run pip install 'becam[text]'."
         ) from None
     try:
-        model = SentenceTransformer(name)
+        model = SentenceTransformer(name, local_files_only=local)
     except Exception as error:
+        if local:
+            raise BecamError(
+                f"The text encoder {printable(name)!r} is not on this machine, and what a file "
+                "names is never fetched from a hub; to fetch it, name it yourself with --encoder "
+                f"{SENTENCE_TRANSFORMERS}{printable(name)}."
+            ) from None
         raise BecamError(
             f"sentence-transformers could not load {name!r} ({type(error).__name__}); give the "
             "path of a folder that holds the model."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from becam.data.tables import SUFFIXES, columns, reading, scan_table
 from becam.errors import BecamError, quoted
 from becam.evaluation.deviation_summary import WHEN
 from becam.evaluation.item_table import ItemTable
+from becam.files import check_file, read_bytes, read_text
 from becam.identifiers import near_identifiers
 
 
@@ -103,6 +105,8 @@ RULES = ("all", "sample", *_RULES)
 DEFAULT_COUNT = 100
 
 _DIGITS = 9
+_MOST_BYTES = 1 << 30
+
 _ID_NAMES = ("id", "item_id")
 
 
@@ -153,7 +157,9 @@ def select_items(
 
 def _listed(rule: str, table: ItemTable) -> Selection:
     path = Path(rule)
-    if not path.is_file():
+    if os.path.lexists(path):
+        check_file(path, what="file of item ids")
+    else:
         raise BecamError(
             f"{quoted(rule)} is neither a file of item ids nor a rule; the rules are "
             f"{', '.join(RULES)}, with a number as in sample:50."
@@ -183,17 +189,19 @@ def _ids(path: Path) -> list[str]:
             with reading(path):
                 ids = found.select(pl.col(there[0]).cast(pl.String)).drop_nulls().collect()
                 return ids.to_series().to_list()
+    content = read_bytes(path, most=_MOST_BYTES, what="file of item ids")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
         raise BecamError(f"{path} cannot be read as text; write one item id a line.") from None
     return [line.strip() for line in lines if line.strip()]
 
 
 def _json_ids(path: Path) -> list[str]:
+    text = read_text(path, most=_MOST_BYTES, what="file of item ids")
     try:
-        return _within(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return _within(json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise BecamError(
             f"{path} is not a JSON list of item ids, nor what becam deviation writes; write one "
             "item id a line."

@@ -41,7 +41,7 @@ def map_array(path: str | Path, *, what: str, remedy: str) -> NDArray[Any]:
     except OSError as error:
         raise BecamError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # NumPy raises many kinds for a header that makes no sense
-        raise BecamError(f"{path} is damaged: it is not a whole .npy file; {remedy}.") from error
+        raise BecamError(f"{path} is not a .npy file, or is damaged; {remedy}.") from error
     if not isinstance(array, np.ndarray):
         array.close()
         raise BecamError(f"{path} is damaged: it holds several arrays; {remedy}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from becam.errors import BecamError
+from becam.files import map_array, read_text
 
 Matrix = NDArray[np.floating[Any]]
 
 _BLOCK = 1 << 16
+_MOST_BYTES = 1 << 30
+_REMEDY = "write it with numpy.save (objects are refused: they could run code)"
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,9 @@ def read_vectors(path: Path) -> Matrix:
     Raises:
         BecamError: no such file, or not a single array of numbers.
     """
-    array = _load(path)
-    if not isinstance(array, np.ndarray):
-        raise BecamError(f"{path} holds several arrays; save the vectors alone, with numpy.save.")
+    array = map_array(path, what="file of an array", remedy=_REMEDY)
+    if array.ndim == 0:
+        raise BecamError(f"{path} holds a single value; save the vectors alone, with numpy.save.")
     return array
 
 
@@ -132,7 +136,10 @@ def read_ids(path: Path, count: int, known: Collection[str]) -> list[str]:
                 f"{path} holds {array.dtype} of shape {array.shape}; ids are one row of strings "
                 "or integers."
             )
-        return [str(name) for name in array.tolist()]
+        try:
+            return [str(name) for name in array.tolist()]
+        except ValueError:  # numbers that are no letters
+            raise BecamError(f"{path} holds what is not text; {_REMEDY}.") from None
     lines = _lines(path)
     for number, line in enumerate(lines, start=1):
         if len(line) > 1:
@@ -147,28 +154,10 @@ def read_ids(path: Path, count: int, known: Collection[str]) -> list[str]:
 
 
 def _lines(path: Path) -> list[list[str]]:
+    text = read_text(path, most=_MOST_BYTES, what="file of ids")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            return list(csv.reader(stream))
-    except FileNotFoundError:
-        raise BecamError(f"There is no file {path}; check the path.") from None
-    except (UnicodeDecodeError, csv.Error):
+        return list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
         raise BecamError(
-            f"{path} is not UTF-8 text; give ids one a line, or a .npy of strings."
+            f"{path} is not a list of ids ({error}); give ids one a line, or a .npy of strings."
         ) from None
-    except OSError as error:
-        raise BecamError(f"Cannot read {path}: {error.strerror}.") from error
-
-
-def _load(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise BecamError(f"There is no file {path}; check the path.") from None
-    except (ValueError, EOFError):
-        raise BecamError(
-            f"{path} is not a .npy of numbers or text, or is damaged; write it with numpy.save "
-            "(objects are refused: they could run code)."
-        ) from None
-    except OSError as error:
-        raise BecamError(f"Cannot read {path}: {error.strerror}.") from error

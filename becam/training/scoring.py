@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from becam.errors import BecamError
-from becam.files import sha256
 from becam.recommenders import RECOMMENDERS, Recommender, TrainingData, create_recommender
 from becam.training.loop import rank_model
 from becam.training.neighbours import cached_neighbours
@@ -80,7 +79,12 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
             f"{trained_on['fingerprint'][:12]}, and {dataset.path} has {dataset.fingerprint[:12]}: "
             "give the dataset it was trained on."
         )
-    recorded = checkpoint.training["features"]
+    recorded = checkpoint.training.get("features")
+    if recorded is None:
+        raise BecamError(
+            "The checkpoint does not tell which features it was trained on, so it cannot be "
+            "scored again: train again."
+        )
     feature_set = dataset.feature_set(recorded["name"])
     modalities = tuple(recorded["sha256"])
     found = feature_hashes(feature_set, [m for m in modalities if m in feature_set.modalities])
@@ -149,6 +153,8 @@ def load_features(
 def feature_hashes(
     feature_set: FeatureSet, modalities: Sequence[str] | None = None
 ) -> dict[str, str]:
-    """SHA-256 of the feature files of the given modalities, or of all, as they are now."""
+    """SHA-256 of the feature files of the given modalities, or of all, found to be theirs."""
     chosen = feature_set.modalities if modalities is None else modalities
-    return {m: sha256(feature_set.path / f"{m}.npy") for m in chosen}
+    for modality in chosen:
+        feature_set.load(modality)
+    return {modality: feature_set.records[modality]["sha256"] for modality in chosen}

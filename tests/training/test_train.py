@@ -240,6 +240,12 @@ def test_other_features_are_refused(dataset, run, tmp_path):
     copy = Dataset.open(tmp_path / "copy")
     assert evaluate(Checkpoint.load(run), copy).reproduced
     shutil.copy(copy.path / "features/b/text.npy", copy.path / "features/a/text.npy")
+    with pytest.raises(BecamError, match=r"text\.npy is damaged: it is not what was written"):
+        evaluate(Checkpoint.load(run), copy)
+    one, other = (copy.path / "features" / name / "features.json" for name in "ab")
+    records = [json.loads(path.read_text()) for path in (one, other)]
+    records[0]["modalities"]["text"] = records[1]["modalities"]["text"]
+    one.write_text(json.dumps(records[0]))
     with pytest.raises(BecamError, match="text features"):
         evaluate(Checkpoint.load(run), copy)
 
