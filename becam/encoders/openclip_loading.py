@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
-from huggingface_hub import constants as hub
 from open_clip.convert import convert_state_dict
 from open_clip.model import (
     convert_to_custom_text_state_dict,
@@ -24,6 +21,7 @@ from open_clip.model import (
 from torch import Tensor
 
 from becam.encoders.envelopes import without_common_prefix, without_prefix
+from becam.encoders.hubs import quiet, without_hub
 from becam.encoders.openclip import OpenClipEncoder, Tokenizer
 from becam.encoders.openclip_config import check_stored_config, read_config
 from becam.encoders.phrases import describe_mismatch, first_line, printable
@@ -95,7 +93,7 @@ def _from_file(name: str, weights: Path, preprocessing: dict[str, Any], sketched
     if sketched:
         _check_size(name, state, weights)
     try:
-        with _quiet():
+        with quiet():
             model = open_clip.create_model(
                 name,
                 pretrained=None,
@@ -112,7 +110,7 @@ def _from_file(name: str, weights: Path, preprocessing: dict[str, Any], sketched
     reason = ""
     for named in (without_prefix(state, own, weights), without_common_prefix(state, own)):
         try:
-            with _quiet():
+            with quiet():
                 fitted = _fitted(model, named)
                 if fitted.keys() == own:
                     check_numbers(fitted, model, weights)
@@ -151,7 +149,7 @@ def _fitted(model: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _check_size(name: str, state: Mapping[str, Tensor], weights: Path) -> None:
     """Raise where a config describes a model far larger than the weights for it."""
     try:
-        with _quiet(), torch.device("meta"):
+        with quiet(), torch.device("meta"):
             sketch = open_clip.create_model(
                 name, pretrained=None, load_weights=False, pretrained_hf=False, device="meta"
             )
@@ -170,7 +168,7 @@ def _from_hub(name: str, spec: EncoderSpec) -> Any:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
         raise BecamError(f"open_clip knows no weights {spec.tag!r} for {name}; it knows {tags}.")
     try:
-        with _quiet():
+        with quiet():
             return open_clip.create_model(name, pretrained=spec.tag)
     except Exception as error:
         raise BecamError(
@@ -193,7 +191,7 @@ def _released(name: str, tag: str | None) -> dict[str, Any]:
 
 def _tokenizer(name: str, *, offline: bool) -> Tokenizer | None:
     try:
-        with _quiet(), _without_hub() if offline else nullcontext():
+        with quiet(), without_hub() if offline else nullcontext():
             tokenizer: Tokenizer = open_clip.get_tokenizer(name)
             return tokenizer
     except Exception:
@@ -210,26 +208,3 @@ def _register(stem: str, config: dict[str, Any]) -> str:
             path.write_text(text, encoding="utf-8")
             open_clip.add_model_config(path)
     return name
-
-
-@contextmanager
-def _without_hub() -> Iterator[None]:
-    """Let tokenizers come from the hub's local copies alone."""
-    before = hub.HF_HUB_OFFLINE
-    hub.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        hub.HF_HUB_OFFLINE = before
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """open_clip tells of weights that we load ourselves, and of what we warn of ourselves."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*QuickGELU")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from becam.encoders.base import Encoder, FirstTokenBlock, PatchStem, TargetLayer
 from becam.encoders.fast.attention import timm_first_token_block
 from becam.encoders.fast.stems import timm_patch_stem
+from becam.encoders.hubs import quiet
 from becam.encoders.phrases import first_line, printable
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
@@ -107,7 +108,8 @@ def load_timm(
     stored = sum(tensor.numel() for tensor in state.values()) if state is not None else None
     release = release_of(name, arguments, spec, stored)
     try:
-        model = timm.create_model(name, pretrained=weights is None, num_classes=0, **arguments)
+        with quiet():
+            model = timm.create_model(name, pretrained=weights is None, num_classes=0, **arguments)
     except Exception as error:
         if isinstance(error, TypeError) or weights is not None:
             raise refused_options(spec, error) from None

@@ -178,8 +178,8 @@ def check(family, folder):
 
 
 def _is_beside(family):
-    """Families in which timm's last features are from before the last convolution of the trunk."""
-    return family in ("ghostnet", "repghost", "efficientnet")
+    """Families in which timm's last features are from before the last layers of the trunk."""
+    return family in ("ghostnet", "repghost", "efficientnet", "resnetv2")
 
 
 def test_every_family_of_timm_is_here():
