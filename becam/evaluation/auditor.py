@@ -15,7 +15,6 @@ from becam.attribution.heatmap import place, stretch
 from becam.attribution.masking import background
 from becam.attribution.methods import Method
 from becam.attribution.view import Engine, View
-from becam.errors import BecamError
 from becam.evaluation.aims import Aim, Aiming
 from becam.evaluation.annotations import Annotation, Annotations
 from becam.evaluation.boxes import box_overlaps
@@ -112,13 +111,6 @@ class Auditor:
         found: list[Row] = []
         for identity, engine in self._engines.items():
             view = engine.view(subject.path)
-            width, height = view.geometry.width, view.geometry.height
-            if annotation is not None and annotation.size != (height, width):
-                raise BecamError(
-                    f"{subject.path} is {width} x {height} pixels but its annotation "
-                    f"{annotation.size[1]} x {annotation.size[0]}; they must be of the same "
-                    "picture."
-                )
             columns = {n: c for n, c in self._columns.items() if c.engine == identity}
             aims = {
                 name: self._aiming(column, view, subject, annotation)

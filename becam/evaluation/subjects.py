@@ -125,7 +125,7 @@ def showing(
                 found.append(subject)
     if not found:
         what = f" that shows {', '.join(sorted(objects))}" if objects else ""
-        reasons = f" ({len(left_out):,} left out: {left_out[0]})" if left_out else ""
+        reasons = f" ({len(left_out):,} left out: {left_out[0].rstrip('.')})" if left_out else ""
         raise BecamError(
             f"{annotations.source} annotates no picture{what}{reasons}; annotations must be named "
             f"as pictures are, such as {subjects[0].path.stem}."

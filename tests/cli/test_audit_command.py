@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -325,3 +326,31 @@ def test_help_teaches(run_cli):
     assert status == 0
     for word in ("--annotations", "--distractor", "--shard", "nearest", "Example", "faithfulness"):
         assert word in printed
+
+
+def test_annotations_that_are_damaged(audit, world, tmp_path):
+    """The damaged ones are left out by name; where none is left, a sentence says why."""
+    names = [f"item{number:04}" for number in range(4)]
+    boxes = [[8, 8, 30, 30], [1, 2], [8, 8, float("nan"), 30], [8, 8, 20, 20]]
+    payload = {
+        "images": [{"id": n, "file_name": f"x\\{name}.jpg"} for n, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "product"}],
+        "annotations": [
+            {"image_id": str(n), "category_id": 1, "bbox": b} for n, b in enumerate(boxes)
+        ],
+    }
+    path = tmp_path / "some.json"
+    more = ("--images", world / "shop" / "images", "--annotations", path, "--object", "product")
+    more += ("--dataset", world / "dataset", "--target", "nearest", "--measures", "localisation")
+    more += ("--method", "becam,budget=2", "--items", 9)
+    path.write_text(json.dumps(payload))
+    status, _, errors = audit(["bm3"], *more)
+    assert status == 0, errors
+    assert "annotations cannot be used: 2." in errors
+    for name in names[1:3]:
+        assert f"of x\\{name}.jpg" in errors
+    values = pl.read_parquet(tmp_path / "out" / "measures.parquet")
+    assert {Path(name).stem for name in values["picture"]} == {names[0], names[3]}
+    payload["annotations"] = payload["annotations"][1:3]
+    path.write_text(json.dumps(payload))
+    assert "2 left out" in one_sentence(audit(["bm3"], *more, out="none"))

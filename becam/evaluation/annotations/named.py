@@ -127,7 +127,8 @@ class Annotations(Mapping[str, Annotation]):
             if name.casefold() not in spelt:
                 unread = ""
                 if self._damaged:
-                    unread = f" ({len(self._damaged):,} damaged, such as: {self._damaged[0]})"
+                    reason = self._damaged[0].rstrip(".")
+                    unread = f" ({len(self._damaged):,} damaged, such as: {reason})"
                 raise BecamError(
                     f"{self.source} has no class {name!r}; it has {', '.join(self.classes)}"
                     f"{unread}."
