@@ -188,14 +188,16 @@ def _survey(path: Path, separator: str, header: str) -> _Fit:
     for block in _blocks(path):
         marks, divides, ends = (block == byte for byte in (_QUOTE, ord(separator), _LINE_FEED))
         within = np.bitwise_xor.accumulate(marks[1:-1].view(np.uint8)).view(np.bool_) ^ inside
-        borders = marks | divides | ends
+        inner = marks[1:-1]
+        opening, closing = inner & within, inner > within  # of booleans: and not
         # A mark opens behind a separator, or closes before one; or it is half of a doubled one.
-        opening = within & marks[1:-1] & ~borders[:-2]
-        closing = ~within & marks[1:-1] & ~(borders | (block == _CARRIAGE_RETURN))[2:]
-        valid = valid and not (opening.any() or closing.any())
-        counter.fit.doubled |= bool((within & marks[1:-1] & marks[:-2]).any())
+        borders = marks | divides | ends
+        valid = valid and not (opening > borders[:-2]).any()
+        borders |= block == _CARRIAGE_RETURN
+        valid = valid and not (closing > borders[2:]).any()
+        counter.fit.doubled = counter.fit.doubled or bool((opening & marks[:-2]).any())
         inside = bool(within[-1])
-        counter.add(divides[1:-1] & ~within, ends[1:-1] & ~within)
+        counter.add(divides[1:-1] > within, ends[1:-1] > within)
     counter.fit.valid = valid and not inside
     return counter.finish()
 
