@@ -30,7 +30,7 @@ class Gridded:
 
     Attributes:
         layers: of the deeper half, the deepest first, of those the same numbers before alike
-            ones, and of those the outermost first.
+            ones, of those the ones that timm names, and of those the outermost first.
         grids: rows and columns.
         size: height and width of the pictures.
     """
@@ -83,7 +83,9 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
     except Exception:  # an architecture that has none, or not at this size
         return Gridded((), (), encoder.preprocessing.size)
     maps = [each for each in given if isinstance(each, Tensor) and each.ndim == 4]
-    found: list[tuple[int, bool, int, TargetLayer]] = []
+    stages = getattr(trunk, "feature_info", None)
+    named = {stage.get("module") for stage in stages} if isinstance(stages, list) else set()
+    found: list[tuple[int, bool, bool, int, TargetLayer]] = []
 
     def compare(path: str, output: Tensor) -> None:
         fits = [
@@ -94,14 +96,14 @@ def gridded(encoder: Encoder, trunk: Any, prefix: str) -> Gridded:
         ]
         if fits:
             error, depth, layer = min(fits, key=lambda one: one[:2])
-            found.append((depth, error > _SAME, path.count("."), layer))
+            found.append((depth, error > _SAME, path not in named, path.count("."), layer))
 
     with _outputs(trunk, compare):
         encoder.encode_image(pixels)
-    found.sort(key=lambda one: one[:3])
+    found.sort(key=lambda one: one[:4])
     grids = {(each.shape[2], each.shape[3]) for each in maps}
     return Gridded(
-        tuple(layer for depth, _, _, layer in found if 2 * -depth >= len(maps) - 1),
+        tuple(layer for depth, _, _, _, layer in found if 2 * -depth >= len(maps) - 1),
         tuple(sorted(grids)),
         encoder.preprocessing.size,
     )
@@ -138,7 +140,7 @@ def _outputs(trunk: nn.Module, heard: Callable[[str, Tensor], None]) -> Iterator
     with ExitStack() as stack:
         for path, module in trunk.named_modules():
             # A sequence gives what its last member gives.
-            if path and not isinstance(module, nn.Sequential):
+            if path and not isinstance(module, (nn.Sequential, nn.Identity)):
                 stack.enter_context(_listening(module, partial(heard, path)))
         yield
 
