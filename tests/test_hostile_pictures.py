@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged EXIF
 
 CROP = Preprocessing((32, 32), (0.5,) * 3, (0.5,) * 3)
 SECONDS = 5.0
-KIBIBYTES = 400_000
+KIBIBYTES = 1_000_000
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 
 
