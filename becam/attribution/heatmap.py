@@ -135,14 +135,27 @@ def stretch(values: FloatArray) -> FloatArray:
 
 def place(grid: FloatArray, geometry: Geometry) -> FloatArray:
     """Lay a grid map (h, w) in [0, 1] on the original picture: bicubic, NaN outside the crop."""
-    left, top, right, bottom = (round(edge) for edge in geometry.box)
-    scaled = cv2.resize(
-        grid.astype(np.float32),
-        (max(1, right - left), max(1, bottom - top)),
-        interpolation=cv2.INTER_CUBIC,
-    )
     x0, y0, x1, y1 = geometry.visible
+    left, top, right, bottom = (round(edge) for edge in geometry.box)
+    # One side after the other, the shorter first, which alone may be padded, and of each no more
+    # than is visible: of a thin picture that is next to nothing of the encoder's input.
+    horizontal, vertical = ((left, right), (x0, x1)), ((top, bottom), (y0, y1))
+    if geometry.width <= geometry.height:
+        scaled = _across(_across(grid, *horizontal).T, *vertical).T
+    else:
+        scaled = _across(_across(grid.T, *vertical).T, *horizontal)
     full = np.full((geometry.height, geometry.width), np.nan, dtype=np.float32)
     # Bicubic interpolation overshoots at steps.
-    full[y0:y1, x0:x1] = np.clip(scaled[y0 - top : y1 - top, x0 - left : x1 - left], 0.0, 1.0)
+    full[y0:y1, x0:x1] = np.clip(scaled, 0.0, 1.0)
     return full
+
+
+def _across(values: FloatArray, edges: tuple[int, int], visible: tuple[int, int]) -> FloatArray:
+    """Columns stretched between two edges, and cut to the visible ones."""
+    start, end = min(edges[0], visible[0]), max(edges[1], visible[1])
+    size = end - start, values.shape[0]
+    scaled = cv2.resize(
+        np.ascontiguousarray(values, np.float32), size, interpolation=cv2.INTER_CUBIC
+    )
+    cut: FloatArray = scaled[:, visible[0] - start : visible[1] - start]
+    return cut

@@ -107,3 +107,19 @@ def test_loading_something_else_is_one_sentence(tmp_path):
     np.savez(tmp_path / "evil.npz", meta=evil, raw=evil)
     with pytest.raises(BecamError):
         Heatmap.load(tmp_path / "evil.npz")
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 90_000), (2000, 1), (3, 700), (100, 9000), (9000, 7)])
+def test_maps_of_the_thinnest_pictures(size, mode):
+    """What the encoder sees has values, a pixel at least; nothing else has, and memory is small."""
+    preprocessing = Preprocessing((224, 224), (0.5,) * 3, (0.5,) * 3, mode)
+    _, geometry = preprocessing.crop(Image.new("RGB", size))
+    placed = place(np.full((7, 7), 0.5, np.float32), geometry)
+    assert placed.shape == size[::-1]
+    left, top, right, bottom = geometry.visible
+    seen = np.zeros(placed.shape, bool)
+    seen[top:bottom, left:right] = True
+    assert seen.any()
+    assert np.array_equal(~np.isnan(placed), seen)
+    assert np.allclose(placed[seen], 0.5, atol=1e-5)
