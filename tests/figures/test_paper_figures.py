@@ -656,6 +656,21 @@ def test_angles_of_scenes(shop, tmp_path):
     assert row["theta_before_0"] != pytest.approx(row["theta_after_0"], abs=1)
 
 
+def test_scenes_that_cannot_be_read_are_left_out(shop, tmp_path):
+    values = np.random.default_rng(4).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "s.png")
+    (tmp_path / "t.png").write_bytes(b"no picture")
+    checkpoints = [Checkpoint.load(shop.checkpoint("bm3-none"))]
+    explainer = Explainer(checkpoints, **FAST)
+    table = ItemTable(["a"], checkpoints, pl.DataFrame())
+    subjects = [Subject(name, tmp_path / name) for name in ("t.png", "s.png")]
+    with pytest.warns(BecamWarning, match=r"Pictures left out .*: 1 of 2 \(t\.png\)"):
+        found = scene_table(subjects, explainer, table, shop.dataset).items
+    assert found["id"].to_list() == ["s.png"]
+    with pytest.raises(BecamError, match=r"No picture can be read, such as .*t\.png"):
+        scene_table(subjects[:1], explainer, table, shop.dataset)
+
+
 # Pairs of checkpoints.
 
 
