@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from becam.errors import BecamError, MissingFileError
+from becam.files.folders import recover_dir
+
+T = TypeVar("T")
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -35,7 +39,7 @@ def open_file(path: str | Path, *, most: int | None = None, what: str = "file") 
         BecamError: it is not a regular file, too large, or may not be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        descriptor = _open(path)
     except (OSError, ValueError) as error:
         raise _refusal(path, error, what) from error
     try:
@@ -49,7 +53,7 @@ def open_file(path: str | Path, *, most: int | None = None, what: str = "file") 
 def check_file(path: str | Path, *, most: int | None = None, what: str = "file") -> None:
     """Raise as :func:`open_file` does; for readers that take nothing but a path."""
     try:
-        found = os.stat(path)
+        found = _recovered(path, os.stat)
     except (OSError, ValueError) as error:
         raise _refusal(path, error, what) from error
     _check(path, found, most, what)
@@ -75,6 +79,22 @@ def read_text(path: str | Path, *, most: int, what: str = "file") -> str:
         return read_bytes(path, most=most, what=what).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BecamError(f"{path} is not UTF-8 text; convert it to UTF-8 first.") from None
+
+
+def _open(path: str | Path) -> int:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY
+    return _recovered(path, lambda found: os.open(found, flags))
+
+
+def _recovered(path: str | Path, use: Callable[[str | Path], T]) -> T:
+    """Use a file; if it is missing, after its folder was looked for where a kill left it."""
+    try:
+        return use(path)
+    except FileNotFoundError:
+        if Path(path).parent.exists():
+            raise
+        recover_dir(Path(path).parent)
+        return use(path)
 
 
 def _check(path: str | Path, found: os.stat_result, most: int | None, what: str) -> None:

@@ -10,9 +10,19 @@ import sys
 import threading
 
 import pytest
+from planted import planted_dataset
 
-from becam.errors import BecamError
-from becam.files import Contents, DiskFullError, atomic_dir, folders, recover_dir
+from becam.data.dataset import Dataset
+from becam.errors import BecamError, MissingFileError
+from becam.files import (
+    Contents,
+    DiskFullError,
+    atomic_dir,
+    check_file,
+    folders,
+    read_bytes,
+    recover_dir,
+)
 from becam.files.temporaries import retired_of
 
 CONTENTS = Contents("a set of tests", frozenset({"value"}), frozenset({"more"}))
@@ -229,3 +239,22 @@ def test_an_output_taken_away_meanwhile_is_one_sentence(tmp_path):
     with pytest.raises(BecamError, match="Cannot write"), atomic_dir(target, CONTENTS) as folder:
         folder.rmdir()
         (folder / "value").write_text("x")
+
+
+def test_whoever_reads_a_file_in_it_recovers_it(tmp_path):
+    target = filled(tmp_path / "out")
+    for read in (lambda path: read_bytes(path, most=10), lambda path: check_file(path)):
+        os.rename(target, retired_of(target))
+        read(target / "value")
+        assert os.listdir(tmp_path) == ["out"]
+    with pytest.raises(MissingFileError):
+        read_bytes(tmp_path / "none" / "value", most=10)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_dataset_in_between_is_opened(tmp_path):
+    made = planted_dataset(tmp_path / "dataset")
+    (tmp_path / "link").symlink_to("dataset")
+    for path in (made.path, tmp_path / "link"):
+        os.rename(made.path, retired_of(made.path))
+        assert Dataset.open(path).n_items == made.n_items
