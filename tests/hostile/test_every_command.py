@@ -488,5 +488,10 @@ def test_every_malformed_input(name, world, tmp_path, monkeypatch, capfd):
     if grown > MEMORY:
         faults.append(f"memory grew by {grown >> 20} MiB")
     with capfd.disabled():
-        print(f"\n{name}: {count} inputs, {time.monotonic() - started:.0f} s", end="")
+        print(
+            f"\n{name}: {count} inputs, {len(faults)} faults, {time.monotonic() - started:.0f} s",
+            *(fault[:300] for fault in faults),
+            sep="\n  ",
+            end="",
+        )
     assert not faults, f"{len(faults)} of {count}:\n" + "\n".join(faults)
