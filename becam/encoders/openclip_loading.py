@@ -71,18 +71,19 @@ def load_open_clip(
         raise BecamError(f"{spec} names no weights; append a tag ({known}) or pass --weights FILE.")
     if weights:
         check_file(weights, what="weights file")
-    record = EncoderRecord(
-        str(spec),
-        str(weights.resolve()) if weights else None,
-        sha256(weights) if weights else None,
-        config,
-    )
     if weights:
         preprocessing = (config or {}).get("preprocess_cfg") or _released(name, spec.tag)
         model = _from_file(name, weights, preprocessing, sketched=config is not None)
     else:
         model = _from_hub(name, spec)
     warn_on_mismatch(model, spec, name, weights)
+    # Last: a hash takes long for a large file, which may be no weights file.
+    record = EncoderRecord(
+        str(spec),
+        str(weights.resolve()) if weights else None,
+        sha256(weights) if weights else None,
+        config,
+    )
     return OpenClipEncoder(
         model, _tokenizer(name, offline=stored), open_clip.get_model_preprocess_cfg(model), record
     )

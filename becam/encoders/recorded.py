@@ -17,6 +17,7 @@ from becam.encoders import load_encoder, load_recorded
 from becam.encoders.base import Encoder
 from becam.encoders.spec import EncoderRecord
 from becam.encoders.text import SENTENCE_TRANSFORMERS, TFIDF, LatentSemantics, load_text_encoder
+from becam.encoders.weights_files import check_weights_file
 from becam.errors import BecamError
 from becam.files import sha256
 from becam.records import checked
@@ -161,6 +162,5 @@ def _check_spec(record: EncoderRecord, spec: str | None) -> None:
 
 
 def _hash(path: str | Path) -> str:
-    if not Path(path).is_file():
-        raise BecamError(f"There is no weights file at {path}; check --weights.")
+    check_weights_file(Path(path))  # before its hash, which takes long for a large file
     return sha256(path)

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import torch
 
@@ -42,18 +42,32 @@ def read_weights_file(path: Path) -> Any:
             more than tensors and plain values.
     """
     with open_file(path, what="weights file") as stream:
-        head = stream.read(_HEAD)
-        _check_kind(path, head)
+        kind = _kind(path, stream.read(_HEAD))
         stream.seek(0)
-        if head.startswith(_ZIP):
+        if kind == "zip":
             _check_archive(path, stream)
             stream.seek(0)
-            return _unpickled(path, stream)
-        if head[8:9] == b"{" or path.suffix == ".safetensors":
-            return _safetensors(path)
-        if not head.startswith(b"\x80"):
-            raise _unreadable(path, "neither safetensors nor saved by torch.save", _ITSELF)
-        return _unpickled(path, stream)
+        return _safetensors(path) if kind == "safetensors" else _unpickled(path, stream)
+
+
+def check_weights_file(path: Path) -> None:
+    """Raise as :func:`read_weights_file` does for a file whose first bytes are not of weights."""
+    with open_file(path, what="weights file") as stream:
+        _kind(path, stream.read(_HEAD))
+
+
+def _kind(path: Path, head: bytes) -> Literal["zip", "safetensors", "pickle"]:
+    """How a file was written, by its first bytes; raises where it cannot be weights."""
+    _check_kind(path, head)
+    if head.startswith(_ZIP):
+        return "zip"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if not head.startswith(b"\x80"):
+        if path.suffix == ".safetensors":
+            raise _damaged(path)
+        raise _unreadable(path, "neither safetensors nor saved by torch.save", _ITSELF)
+    return "pickle"
 
 
 def _check_kind(path: Path, head: bytes) -> None:

@@ -312,9 +312,12 @@ def test_other_weights_of_an_unknown_encoder_are_another_identity(tmp_path):
     unknown = EncoderRecord(None)
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"1")
-    other.write_bytes(b"2")
+    torch.save({"weight": torch.ones(1)}, one)
+    torch.save({"weight": torch.zeros(1)}, other)
     assert deciding_weights([known], [one]) == []
-    assert deciding_weights([known, unknown], [one]) == [hashlib.sha256(b"1").hexdigest()]
+    assert deciding_weights([known, unknown], [one]) == [
+        hashlib.sha256(one.read_bytes()).hexdigest()
+    ]
     assert deciding_weights([unknown], [one]) != deciding_weights([unknown], [other])
     with pytest.raises(BecamError, match="no weights file"):
         deciding_weights([unknown], [tmp_path / "none"])
