@@ -144,6 +144,13 @@ class Streaming(threading.Thread):
                     self.text += piece
         self.seconds = time.monotonic() - begin
 
+    def wait(self, said):
+        """Until that has come."""
+        deadline = time.monotonic() + 30
+        while said not in self.text:
+            assert time.monotonic() < deadline, self.text[-300:]
+            time.sleep(0.01)
+
     def events(self):
         self.join(60)
         return events(self.text)

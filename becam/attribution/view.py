@@ -83,7 +83,11 @@ class Engine:
             UnreadablePicture: the file cannot be read.
         """
         picture = as_picture(image, icc=self.encoder.record.icc)
-        pixels, geometry = self.encoder.preprocessing(picture)
+        return self.view_of(*self.encoder.preprocessing.crop(picture))
+
+    def view_of(self, cropped: Image.Image, geometry: Geometry) -> View:
+        """A picture of which this encoder's preprocessing has made a crop already."""
+        pixels = self.encoder.preprocessing.normalise(cropped)
         return View(self, pixels.to(self.encoder.device), geometry)
 
 

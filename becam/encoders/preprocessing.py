@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 
@@ -91,10 +93,16 @@ class Preprocessing:
     def __call__(self, image: Image.Image) -> tuple[torch.Tensor, Geometry]:
         """Pixels (3, H, W) float32, normalised, and the geometry."""
         cropped, geometry = self.crop(image)
+        return self.normalise(cropped), geometry
+
+    def normalise(self, cropped: Image.Image) -> torch.Tensor:
+        """Pixels (3, H, W) float32 of what :meth:`crop` gave."""
+        import torch  # pictures are cropped where nothing else needs it
+
         pixels = np.asarray(cropped, dtype=np.float32).transpose(2, 0, 1) / 255.0
         mean = np.asarray(self.mean, dtype=np.float32)[:, None, None]
         std = np.asarray(self.std, dtype=np.float32)[:, None, None]
-        return torch.from_numpy((pixels - mean) / std), geometry
+        return torch.from_numpy((pixels - mean) / std)
 
     def crop(self, image: Image.Image) -> tuple[Image.Image, Geometry]:
         """The RGB picture as the encoder sees it, before normalisation, and the geometry."""

@@ -145,7 +145,7 @@ def _add_pictures(app: FastAPI, explorer: Explorer) -> None:
     @app.post("/api/pictures")
     async def upload(request: Request, name: Words = "picture") -> dict[str, Any]:
         async with explorer.intake.body(request, MAX_BYTES, "The picture") as data:
-            found = await explorer.upload(bytes(data), name)
+            found = await explorer.upload(data, name)
         if await request.is_disconnected():
             raise ClientDisconnect
         return explorer.keep(found)

@@ -10,15 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from PIL import Image
 
 from becam.colour import CONVERT, Icc
+from becam.encoders.preprocessing import Geometry, Preprocessing
 from becam.explorer import limits
-from becam.explorer.decoding import bands
 from becam.explorer.refusal import Refusal
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Source:
 
     name: str
     most: int
-    data: bytes = b""
+    data: bytes | bytearray = b""
     path: Path | None = None
     icc: Icc = CONVERT
 
@@ -91,27 +91,35 @@ class Decoders:
         lane = self._own if source.path is not None else self._sent
         return lane.submit(source, {"shown": True, "side": side}, make)
 
-    def read(self, source: Source, side: int | None = None) -> Image.Image:
-        """A picture itself, upright RGB; as :meth:`show` it may be scaled down to a side.
+    def read(self, source: Source, side: int) -> Image.Image:
+        """A picture as RGB, its longer side at most ``side``; raises as :meth:`show` does."""
+        return self._own.submit(source, {"shown": False, "side": side, "crop": None}, _rgb).result()
+
+    def crop(self, source: Source, preprocessing: Preprocessing) -> tuple[Image.Image, Geometry]:
+        """What ``preprocessing.crop`` makes of a picture, which is whole nowhere else.
 
         Raises:
-            Refusal: too many wait, or it cannot be read.
+            Refusal: as :meth:`show` does.
         """
 
-        def make(answer: dict[str, Any], read: Callable[[int], bytes]) -> Image.Image:
-            width, height = answer["shown"]
-            picture = Image.new("RGB", (width, height))
-            for left, top, right, bottom in bands(width, height):
-                band = (right - left, bottom - top)
-                picture.paste(Image.frombytes("RGB", band, read(3 * band[0] * band[1])), (0, top))
-            return picture
+        def make(
+            answer: dict[str, Any], read: Callable[[int], bytes]
+        ) -> tuple[Image.Image, Geometry]:
+            geometry = Geometry(answer["width"], answer["height"], tuple(answer["box"]))
+            return _rgb(answer, read), geometry
 
-        return self._own.submit(source, {"shown": False, "side": side}, make).result()
+        wanted = {"shown": False, "crop": asdict(preprocessing)}
+        return self._own.submit(source, wanted, make).result()
 
     def close(self) -> None:
         """End all processes, whatever they do."""
         self._sent.close()
         self._own.close()
+
+
+def _rgb(answer: dict[str, Any], read: Callable[[int], bytes]) -> Image.Image:
+    width, height = answer["crop"]
+    return Image.frombytes("RGB", (width, height), read(3 * width * height))
 
 
 class _Lane:

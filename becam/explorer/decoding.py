@@ -13,17 +13,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from becam.encoders.preprocessing import Preprocessing
 from becam.errors import BecamError
 from becam.images import TooManyPixels, read_image
 
 _QUALITY = 85
-_BAND_PIXELS = 1_000_000
 
 
 def main() -> None:
@@ -64,17 +64,15 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], Itera
     if request["shown"]:
         encoded = _shrunk(picture, request["side"])
         return size | {"bytes": len(encoded)}, [encoded]
-    if request["side"]:
-        picture.thumbnail((request["side"],) * 2, Image.Resampling.LANCZOS)
-    parts = (picture.crop(band).tobytes() for band in bands(*picture.size))
-    return size | {"shown": picture.size}, parts
-
-
-def bands(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes that divide a picture, one below the other, each of about a million pixels."""
-    rows = max(1, _BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        yield 0, top, width, min(top + rows, height)
+    if request["crop"] is not None:
+        # JSON has lists alone, and colours are tuples.
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in request["crop"].items()
+        }
+        cropped, geometry = Preprocessing(**values).crop(picture)
+        return geometry.to_dict() | {"crop": cropped.size}, [cropped.tobytes()]
+    picture.thumbnail((request["side"],) * 2, Image.Resampling.LANCZOS)
+    return size | {"crop": picture.size}, [picture.tobytes()]
 
 
 def _shrunk(picture: Image.Image, side: int) -> bytes:

@@ -22,8 +22,9 @@ _drawing = threading.Lock()
 """Matplotlib draws in one thread at a time."""
 
 _DPI = 130
-_SIDE = 2048
-"""Pixels of a picture that nobody sees on a sheet are not read into it."""
+_SIDE = 640
+"""Of pictures on a sheet, where their longer side has some 470 pixels: drawing takes 100 MB of more
+than a thousand."""
 _ABREAST = 4
 """Maps in a row of the sheet."""
 _CHARACTERS = 44

@@ -15,7 +15,8 @@ from PIL import Image
 
 from becam.attribution import Explainer
 from becam.checkpoint import installed_version
-from becam.colour import Icc
+from becam.encoders.base import Encoder
+from becam.encoders.preprocessing import Geometry
 from becam.explorer import limits
 from becam.explorer.catalogue import Catalogue
 from becam.explorer.choices import method_choices
@@ -127,7 +128,7 @@ class Explorer:
             "limits": {"bytes": limits.UPLOAD_BYTES, "pixels": limits.UPLOAD_PIXELS},
         }
 
-    async def upload(self, data: bytes, name: str) -> Upload:
+    async def upload(self, data: bytes | bytearray, name: str) -> Upload:
         """A picture that somebody sent, read; it is not kept yet.
 
         Raises:
@@ -155,8 +156,8 @@ class Explorer:
                 self._thumbnails.popitem(last=False)
         return found
 
-    def read(self, picture: Upload | ItemPicture, side: int | None = None) -> Image.Image:
-        """The picture itself, or scaled down to a side; raises as :meth:`upload` does."""
+    def read(self, picture: Upload | ItemPicture, side: int) -> Image.Image:
+        """A picture, scaled down to a side where it is larger; raises as :meth:`upload` does."""
         return self._decoders.read(picture.source, side)
 
     def close(self) -> None:
@@ -209,10 +210,11 @@ class Explorer:
         name = answer.question.picture or answer.caption
         listener = _Listener(self.catalogue, answer, ticket)
 
-        def read(icc: Icc) -> Image.Image:
-            return self._decoders.read(replace(picture.source, icc=icc))
+        def crop(encoder: Encoder) -> tuple[Image.Image, Geometry]:
+            source = replace(picture.source, icc=encoder.record.icc)
+            return self._decoders.crop(source, encoder.preprocessing)
 
-        yield from self._studio.explain(read, name, answer.inquiry, listener)
+        yield from self._studio.explain(crop, name, answer.inquiry, listener)
         ticket.tell("done", answer=self.answers.put(answer, answer.size))
 
 

@@ -25,7 +25,7 @@ BODY_SECONDS = 60.0
 
 DECODE_SECONDS = 20.0
 """Reading a picture takes a second or two; a decoder that takes longer hangs."""
-DECODE_BYTES = 256 << 20
+DECODE_BYTES = 320 << 20
 """Memory that the process which reads pictures may take beyond what it begins with."""
 LARGE_PIXELS = 4_000_000
 """Of pictures with more than this, one at a time is read."""

@@ -25,7 +25,7 @@ class Upload:
         shown: the picture for a page.
     """
 
-    data: bytes
+    data: bytes | bytearray
     name: str
     width: int
     height: int
@@ -60,6 +60,6 @@ class ItemPicture:
         return Source("The item's picture", limits.ITEM_PIXELS, path=self.path)
 
 
-def sent(data: bytes) -> Source:
+def sent(data: bytes | bytearray) -> Source:
     """What somebody sent, which may be no picture."""
     return Source("The file", limits.UPLOAD_PIXELS, data)

@@ -18,15 +18,16 @@ from becam.attribution.heatmap import Heatmap
 from becam.attribution.methods import Method
 from becam.attribution.target import OTHERS
 from becam.attribution.view import View
-from becam.colour import CONVERT, Icc
+from becam.encoders.base import Encoder
+from becam.encoders.preprocessing import Geometry
 from becam.errors import BecamError
 from becam.explorer import limits
 from becam.explorer.nearest import Nearest, nearest_items
 from becam.explorer.question import Inquiry
 from becam.explorer.refusal import own_fault
 
-Read = Callable[[Icc], Image.Image]
-"""Reads a picture; see ``becam.images.read_image``."""
+Crop = Callable[[Encoder], tuple[Image.Image, Geometry]]
+"""Reads a picture as an encoder sees it; see ``Preprocessing.crop``."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,12 @@ class _Seen:
 
     Attributes:
         name: another one for every other picture.
-        read: reads it.
+        crop: reads it.
         views: of it, by encoder; nobody else uses them as long as the question is at work.
     """
 
     name: str
-    read: Read
+    crop: Crop
     views: dict[Identity, View]
 
 
@@ -151,7 +152,7 @@ class Studio:
         )
 
     def explain(
-        self, read: Read, name: str, inquiry: Inquiry, listener: Listener
+        self, crop: Crop, name: str, inquiry: Inquiry, listener: Listener
     ) -> Generator[None, None, None]:
         """Make all maps that are asked for, and yield where others may take a turn.
 
@@ -159,13 +160,13 @@ class Studio:
         then once more with it.
 
         Args:
-            read: reads the picture, where it has not been seen lately.
+            crop: reads the picture, where it has not been seen lately.
             name: another one for every other picture.
             inquiry: what is asked.
             listener: gets the maps.
         """
         # Taken away while they are in use: of what is half encoded nobody else can make anything.
-        seen = _Seen(name, read, self._lately.pop(name, {}))
+        seen = _Seen(name, crop, self._lately.pop(name, {}))
         steps = self._steps(inquiry)
         try:
             for step in steps:
@@ -258,11 +259,10 @@ class Studio:
         return Found(heatmap, nearest_items(chosen.checkpoint, view.whole, aim))
 
     def _view(self, identity: Identity, seen: _Seen) -> View:
-        """The picture through one encoder; where it must be read, through all, for the next."""
+        """The picture through one encoder."""
         if identity not in seen.views:
-            picture = seen.read(CONVERT)
-            for other, engine in self._explainer.engines.items():
-                seen.views[other] = engine.view(picture)
+            engine = self._explainer.engines[identity]
+            seen.views[identity] = engine.view_of(*seen.crop(engine.encoder))
         return seen.views[identity]
 
     def _column(self, number: int, inquiry: Inquiry) -> Column:

@@ -314,3 +314,15 @@ def test_a_picture_that_takes_too_much_memory_to_be_read(client, tmp_path):
     assert answer.status_code == 422
     assert "memory" in answer.json()["detail"]
     assert "scale the picture down" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("size", [(1, 45_000), (45_000, 1), (3, 1), (1, 1)])
+def test_maps_and_sheets_of_thin_pictures(client, size, tmp_path):
+    path = tmp_path / "thin.png"
+    Image.new("RGB", size, "teal").save(path)
+    id = client.post("/api/pictures", content=path.read_bytes()).json()["id"]
+    question = {"item": ITEM, "picture": id, "columns": [0], "methods": [QUICK]}
+    found = events(client.post("/api/explanations", json=question).text)
+    assert found[-1].name == "done"
+    for file in ("sheet.png", "maps.zip", "numbers.json"):
+        assert client.get(f"/api/answers/{found[-1].answer}/{file}").status_code == 200

@@ -41,8 +41,7 @@ def test_quick_beside_slow(app, shop, tmp_path, item):
     with served(app) as url:
         slow = Streaming(url, "slow", item="0007", methods=[SLOW])
         assert slow.started.wait(20)
-        while '"done":4,' not in slow.text:
-            time.sleep(0.01)
+        slow.wait('"done":4,')
         begin = time.monotonic()
         quick = Streaming(url, "quick", item=item, methods=[QUICK])
         found = quick.events()
@@ -119,8 +118,7 @@ def test_closing_ends_questions_that_rest(app):
         slow = [Streaming(url, str(n), methods=[SLOW], item=f"{n + 7:04d}") for n in range(3)]
         for one in slow:
             assert one.started.wait(20)
-            while '"done":4,' not in one.text:
-                time.sleep(0.01)
+            one.wait('"done":4,')
         begin = time.monotonic()
         app.state.explorer.close()
         assert time.monotonic() - begin < 2

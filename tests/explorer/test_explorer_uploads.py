@@ -14,12 +14,13 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import pytest
 from explored import jpeg, served, without_lifespan
-from PIL import Image
+from PIL import Image, ImageCms
 from processes import alive, children
 
 pytest.importorskip("fastapi", reason="the extra becam[serve] is not installed")
 httpx = pytest.importorskip("httpx", reason="Starlette's test client needs httpx")
 
+from becam.encoders.preprocessing import Preprocessing  # noqa: E402
 from becam.explorer import decoders, limits  # noqa: E402
 from becam.explorer.app import create_app  # noqa: E402
 from becam.explorer.decoders import Decoders, Source  # noqa: E402
@@ -260,20 +261,28 @@ def pictures():
 
 
 @pytest.mark.parametrize("kind", range(10))
-def test_pictures_are_those_of_the_library(reading, tmp_path, kind):
+@pytest.mark.parametrize("icc", ["convert", "ignore"])
+def test_pictures_are_those_of_the_library(reading, tmp_path, kind, icc):
     form, picture, options = list(pictures())[kind]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     stream = io.BytesIO()
-    picture.save(stream, form, **options)
+    picture.save(stream, form, icc_profile=profile, **options)
     path = tmp_path / "x"
     path.write_bytes(stream.getvalue())
-    expected = read_image(path)
+    expected = read_image(path, icc=icc)
+    means = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
     for source in (
-        Source("The file", limits.UPLOAD_PIXELS, stream.getvalue()),
-        Source("The file", limits.ITEM_PIXELS, path=path),
+        Source("The file", limits.UPLOAD_PIXELS, stream.getvalue(), icc=icc),
+        Source("The file", limits.ITEM_PIXELS, path=path, icc=icc),
     ):
-        found = reading.read(source)
-        assert found.size == expected.size
-        assert found.tobytes() == expected.tobytes()
+        for mode in ("shortest", "longest", "squash"):
+            way = Preprocessing(size=(64, 96), resize_mode=mode, crop_pct=0.9, **means)
+            cropped, geometry = reading.crop(source, way)
+            made, where = way.crop(expected)
+            assert cropped.tobytes() == made.tobytes()
+            assert geometry == where
+        if max(expected.size) <= 500:
+            assert reading.read(source, 500).tobytes() == expected.tobytes()
         shown = reading.show(source, 100).result()
         assert (shown.width, shown.height) == expected.size
         with Image.open(io.BytesIO(shown.data)) as small:
