@@ -319,3 +319,18 @@ def test_no_other_program_draws_an_upload(url, data, monkeypatch, tmp_path):
     assert "not a picture" in answer.json()["detail"]
     assert time.monotonic() - begin < 10
     assert not trace.exists()
+
+
+def test_a_picture_that_takes_too_much_memory_to_be_read(monkeypatch):
+    """Of a few bytes; the process that would take it says so, and goes on."""
+    monkeypatch.setattr(limits, "DECODE_BYTES", 64 << 20)
+    stream = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(stream, "PNG")
+    made = Decoders()
+    try:
+        with pytest.raises(Refusal, match=r"memory.*scale the picture down"):
+            made.show(Source("The file", limits.UPLOAD_PIXELS, stream.getvalue()), 100).result()
+        small = Source("The file", limits.UPLOAD_PIXELS, jpeg(Image.new("RGB", (9, 9))))
+        assert made.show(small, 100).result().width == 9
+    finally:
+        made.close()
