@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from becam.attribution.methods import Method, create_method
+from becam.attribution.methods import METHODS, Method, create_method
 from becam.attribution.target import Space
 from becam.explorer import limits
 from becam.explorer.refusal import Refusal
+from becam.options import declared_options
 
 Name = Annotated[str, Field(max_length=limits.NAME)]
 Identifier = Annotated[str, Field(max_length=limits.IDENTIFIER)]
@@ -120,16 +123,27 @@ def inquire(question: Question, columns: int) -> Inquiry:
 
 
 def _method(choice: MethodChoice) -> Method:
-    method = create_method(choice.name, choice.options)
-    for name, value in method.options().items():
+    # First of all: what a method itself allows is more, and would mislead.
+    declared = declared_options(METHODS[choice.name]) if choice.name in METHODS else {}
+    for name, value in choice.options.items():
         most = limits.most_of_option(name)
-        if isinstance(value, int | float) and value > most:
+        if name in declared and declared[name].kind in (int, float) and _number(value) > most:
             raise Refusal(
                 422,
                 f"The option {name} must be {most:,} or less in the explorer, not "
                 f"{str(value)[:30]}; becam explain takes more.",
             )
-    return method
+    return create_method(choice.name, choice.options)
+
+
+def _number(value: int | float | str | bool) -> float:
+    """A number as the methods read it; those that are none they refuse themselves."""
+    try:
+        return float(Fraction(value)) if isinstance(value, str) and "/" in value else float(value)
+    except (ValueError, ZeroDivisionError):
+        return 0.0
+    except OverflowError:
+        return math.inf
 
 
 def _aim(question: Question) -> Aim:
