@@ -1,5 +1,8 @@
 """Experiment files: the grid that they say, and what is wrong with others in one sentence."""
 
+import hashlib
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,11 @@ def test_keys_follow_the_bytes_of_the_features(tmp_path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
+    # Bytes that are not those recorded are refused; these are as becam features records them.
+    record = path.with_name("features.json")
+    values = json.loads(record.read_text())
+    values["modalities"]["image"]["sha256"] = hashlib.sha256(content).hexdigest()
+    record.write_text(json.dumps(values))
     assert parse_experiment(BASE, tmp_path).rows[0].key(seed=0) != before
 
 
@@ -207,3 +215,43 @@ def test_the_example_is_valid(folder):
     experiment = parse_experiment(config, folder)
     assert len(experiment.rows) == 2 * 4 * 4
     assert experiment.search.trials == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 20_000, "more than an experiment can mean"),
+        ("a: &a [" + "x," * 99 + "]\n" + "b: [" + "*a," * 999 + "]", "more than an experiment"),
+        ("datasets: &a [*a]", "names what it stands in"),
+        ("? [a, b]\n: 1", "no name but a list"),
+        ("? {a: 1}\n: 1", "no name but a list"),
+        ("seeds: 1000000000", "seeds must be .* 1,000 or less"),
+        (f"seeds: [{10**30}]", "A seed must be"),
+        (f"seeds: {list(range(1001))}", "The number of seeds must be"),
+        ("train: {lr: 2020-13-01}", "."),
+        (f"train: {{lr: {'9' * 5000}}}", "."),
+        ("datasets: \x1b[31m", "not YAML"),
+        ("datasets: [p]\n? !!python/name:os.system\n: 1", "not YAML"),
+    ],
+)
+def test_files_that_mean_too_much_or_nothing(folder, text, words):
+    datasets = "" if "datasets" in text or text.startswith("[") else "datasets: [p]\n"
+    rest = "models: [bm3]\nadapters: [none]\n" if datasets and not text.startswith("?") else ""
+    path = write(folder, datasets + rest + text)
+    with pytest.raises(BecamError, match=words) as caught:
+        load_experiment(path)
+    assert len(str(caught.value)) < 600
+    assert "\x1b" not in str(caught.value)
+
+
+def test_aliases_are_read(folder):
+    path = write(folder, "datasets: [p]\nmodels: &m [bm3]\nadapters: [none]\ntrain: {epochs: 2}")
+    assert len(load_experiment(path).rows) == 2
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b" " * (2 << 20))
+    for name in ("pipe", "large", "nothing", "."):
+        with pytest.raises(BecamError):
+            load_experiment(tmp_path / name)
