@@ -315,7 +315,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path, suffix):
         written.append((tmp_path / f"{name}.{suffix}").read_bytes())
     assert written[0] == written[1]
     assert (tmp_path / "a.txt").read_text() == "words\n"
-    assert (tmp_path / "a.json").read_text() == '{\n  "one": 1\n}'
+    assert (tmp_path / "a.json").read_text() == '{\n  "one": 1\n}\n'
 
 
 def test_pictures_have_the_resolution_of_the_page(tmp_path):
