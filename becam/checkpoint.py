@@ -319,6 +319,11 @@ def _check(payload: dict[str, Any], path: Path) -> None:
 
 
 def _fault(payload: dict[str, Any]) -> str | None:
+    plain = [payload[part] for part in ("recommender", "metrics", "dataset", "training")]
+    for modality in payload["modalities"].values():
+        plain += [modality["adapter"]["config"], modality["encoder"]]
+    if _holds_tensor(plain):
+        return "a tensor is where plain values belong"
     for name, value in _tensors(payload):
         if not isinstance(value, Tensor):
             return f"{name} is not a tensor"
@@ -336,6 +341,14 @@ def _fault(payload: dict[str, Any]) -> str | None:
         if head.projection.out_features != dim:
             return f"{name} projects to {head.projection.out_features} and embeddings have {dim}"
     return None
+
+
+def _holds_tensor(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_tensor, value))
+    return isinstance(value, Tensor)
 
 
 def _tensors(payload: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -16,13 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from becam.colour import Icc
-from becam.data.integrity import check_features, check_tables
+from becam.data.integrity import check_features, check_fingerprint, check_hashes
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
 from becam.data.tables import columns as columns_of
 from becam.data.tables import read_parquet, reading, scan_parquet
 from becam.errors import BecamError, MissingFileError
-from becam.files import map_array
+from becam.files import check_file, map_array
 from becam.records import checked, read_record
 
 MODALITIES = ("image", "text")
@@ -64,9 +64,18 @@ class Dataset:
         """
         path = Path(path)
         dataset = cls(path, Manifest.load(path))
+        for table in _TABLES:
+            try:
+                check_file(dataset._table(table), what="table")
+            except MissingFileError:
+                raise BecamError(
+                    f"{path} is not complete: {table}.parquet is missing; make the dataset again."
+                ) from None
+        # First, for polars ends the process over some damaged files.
+        check_hashes(path, dataset.manifest.tables)
         for table, columns in _TABLES.items():
             dataset._check(table, columns)
-        check_tables(path, dataset.manifest.tables, dataset.fingerprint)
+        check_fingerprint(path, dataset.manifest.tables, dataset.fingerprint)
         return dataset
 
     @property
@@ -178,10 +187,6 @@ class Dataset:
 
     def _check(self, table: str, columns: tuple[str, ...]) -> None:
         path = self._table(table)
-        if not path.is_file():
-            raise BecamError(
-                f"{self.path} is not complete: {path.name} is missing; make the dataset again."
-            )
         stored = scan_parquet(path)
         found = columns_of(stored)
         with reading(path):

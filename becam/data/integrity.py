@@ -27,30 +27,49 @@ def table_hashes(folder: Path) -> dict[str, str]:
     return {name: sha256(folder / f"{name}.parquet") for name in TABLES}
 
 
-def check_tables(folder: Path, hashes: Mapping[str, str], fingerprint: str) -> None:
-    """Check the three tables of a dataset.
+def check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Check the files of a dataset's tables, before anything in them is read.
 
     Args:
         folder: of the dataset.
-        hashes: SHA-256 of the tables' files by name; empty for a dataset of an earlier becam,
-            whose tables are held against its fingerprint instead.
-        fingerprint: of the dataset.
+        hashes: SHA-256 of the files by the tables' names; those of an earlier becam have none.
 
     Raises:
-        BecamError: a table is not what was written.
+        BecamError: a file is not what was written.
     """
+    for name, expected in hashes.items():
+        if name not in TABLES:
+            continue
+        path = folder / f"{name}.parquet"
+        key = (_identity(path), expected)
+        if key in _sound:
+            continue
+        if sha256(path) != expected:
+            raise BecamError(
+                f"{path} is damaged: it is not what becam prepare wrote; copy it again or make "
+                "the dataset again."
+            )
+        _sound.add(key)
+
+
+def check_fingerprint(folder: Path, hashes: Mapping[str, str], expected: str) -> None:
+    """Check the tables of a dataset that does not tell all their hashes by its fingerprint.
+
+    Args:
+        folder: of the dataset.
+        hashes: as of :func:`check_hashes`.
+        expected: the fingerprint.
+
+    Raises:
+        BecamError: the tables are not those of the fingerprint.
+    """
+    if hashes.keys() >= set(TABLES):
+        return
     paths = {name: folder / f"{name}.parquet" for name in TABLES}
-    key = (*map(_identity, paths.values()), *sorted(hashes.items()), fingerprint)
+    key = (*map(_identity, paths.values()), expected)
     if key in _sound:
         return
-    if hashes:
-        for name, path in paths.items():
-            if sha256(path) != hashes.get(name):
-                raise BecamError(
-                    f"{path} is not what becam prepare wrote; copy it again or make the dataset "
-                    "again."
-                )
-    elif _fingerprint_of(paths) != fingerprint:
+    if _fingerprint_of(paths) != expected:
         raise BecamError(
             f"The tables in {folder} are not those of its manifest's fingerprint; copy them again "
             "or make the dataset again."

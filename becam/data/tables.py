@@ -69,7 +69,10 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
     """
     check_file(path)
     with reading(path):
-        table = pl.scan_parquet(source(path), glob=False, hive_partitioning=False)
+        # Without statistics: where they are damaged, rows would be skipped.
+        table = pl.scan_parquet(
+            source(path), glob=False, hive_partitioning=False, use_statistics=False
+        )
         table.collect_schema()
     return table
 
@@ -141,15 +144,8 @@ def reading(path: Path) -> Iterator[None]:
         ) from None
 
 
-def write_parquet(
-    table: pl.DataFrame | pl.LazyFrame, path: Path, metadata: dict[str, str] | None = None
-) -> None:
+def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
     """Write a table; a lazy one without ever holding it whole.
-
-    Args:
-        table: what to write.
-        path: of the file.
-        metadata: further strings that the file keeps by name.
 
     Raises:
         OSError: the disk refused; polars itself reports that without an ``errno``.
@@ -158,9 +154,9 @@ def write_parquet(
     with open(path, "wb") as stream:
         try:
             if isinstance(table, pl.LazyFrame):
-                table.sink_parquet(stream, metadata=metadata)
+                table.sink_parquet(stream)
             else:
-                table.write_parquet(stream, metadata=metadata)
+                table.write_parquet(stream)
         except pl.exceptions.PolarsError as error:
             if found := _OS_ERROR.search(str(error)):
                 number = int(found[1])

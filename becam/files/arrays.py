@@ -37,7 +37,8 @@ def map_array(path: str | Path, *, what: str, remedy: str) -> NDArray[Any]:
 
     check_file(path, what=what)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # of the sizes that a header claims
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise BecamError(f"{path} cannot be read: {error.strerror}.") from error
     except Exception as error:  # NumPy raises many kinds for a header that makes no sense

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from becam.errors import BecamError
 from becam.recommenders import RECOMMENDERS, Recommender, TrainingData, create_recommender
+from becam.records import misfit
 from becam.training.loop import rank_model
 from becam.training.neighbours import cached_neighbours
 from becam.training.ranking import Pairs, UserMetrics, popularity_metrics, random_metrics
@@ -18,6 +20,15 @@ from becam.training.ranking import Pairs, UserMetrics, popularity_metrics, rando
 if TYPE_CHECKING:
     from becam.checkpoint import Checkpoint
     from becam.data.dataset import Dataset, FeatureSet
+
+
+class _Config(msgspec.Struct, forbid_unknown_fields=True):
+    """What a checkpoint says of its recommender beside the name."""
+
+    options: dict[str, Any]
+    adapter: str
+    adapter_options: dict[str, Any]
+    features_mode: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,11 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
             f"The {' and '.join(differing)} features in {feature_set.path} are not those "
             "of the training: encode them again as then, or train again."
         )
+    config = checkpoint.recommender["config"]
+    if fault := misfit(config, _Config):
+        raise BecamError(
+            f"The checkpoint's recommender cannot be built again ({fault}); train again."
+        )
     try:
         model = create_recommender(
             checkpoint.recommender["name"],
@@ -104,7 +120,7 @@ def rebuild(checkpoint: Checkpoint, dataset: Dataset) -> Recommender:
                 load_features(feature_set, modalities),
             ),
             find_neighbours=cached_neighbours(dataset.path),
-            **checkpoint.recommender["config"],
+            **config,
         )
         model.load_state_dict(checkpoint.state)
     except (TypeError, RuntimeError) as error:

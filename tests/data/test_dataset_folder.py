@@ -24,6 +24,7 @@ def original(tmp_path_factory):
 @pytest.fixture
 def path(original, tmp_path):
     shutil.copytree(original, tmp_path / "copy")
+    edit(tmp_path / "copy", tables={})  # as a dataset of an earlier becam
     return tmp_path / "copy"
 
 
