@@ -19,7 +19,6 @@ from becam.colour import Icc
 from becam.data.integrity import check_features, check_fingerprint, check_hashes
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
-from becam.data.tables import columns as columns_of
 from becam.data.tables import read_parquet, reading, scan_parquet
 from becam.errors import BecamError, MissingFileError
 from becam.files import check_file, map_array
@@ -40,6 +39,8 @@ _TABLES = {
 
 _MOST_ROWS_A_BYTE = 10_000
 """Columns of one value a thousand million times take no room on disk, and much in memory."""
+
+_NUMBERS = frozenset({"user", "item", "split"})
 
 
 class Dataset:
@@ -188,13 +189,20 @@ class Dataset:
     def _check(self, table: str, columns: tuple[str, ...]) -> None:
         path = self._table(table)
         stored = scan_parquet(path)
-        found = columns_of(stored)
         with reading(path):
+            schema = stored.collect_schema()
             rows = stored.select(pl.len()).collect().item()
-        if missing := [name for name in columns if name not in found]:
+        if missing := [name for name in columns if name not in schema]:
             raise BecamError(
                 f"{path} lacks the column {', '.join(missing)}; make the dataset again."
             )
+        for name in columns:
+            if not _is_kind(schema[name], number=name in _NUMBERS):
+                wanted = "whole numbers" if name in _NUMBERS else "texts"
+                raise BecamError(
+                    f"{path} holds {schema[name]} in the column {name}, where {wanted} belong; "
+                    "make the dataset again."
+                )
         stated = self.manifest.counts.get(table)
         if rows != stated:
             raise BecamError(
@@ -203,6 +211,12 @@ class Dataset:
             )
         if rows > _MOST_ROWS_A_BYTE * path.stat().st_size:
             raise BecamError(f"{path} has {rows:,} rows in too few bytes; make the dataset again.")
+
+
+def _is_kind(kind: pl.DataType, *, number: bool) -> bool:
+    if number:
+        return kind.is_integer()
+    return kind in (pl.String, pl.Null, pl.Categorical, pl.Enum)
 
 
 class EncoderValues(TypedDict, total=False):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
+from planted import planted_dataset
 from rawdata import hm_article, random_purchases, write_hm
 
 from becam.data.dataset import Dataset
@@ -169,3 +170,25 @@ def test_features_of_a_newer_becam(path):
     (path / "features" / "one" / "features.json").write_text(json.dumps(record))
     with pytest.raises(BecamError, match="newer becam"):
         Dataset.open(path).feature_sets()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "kind"),
+    [
+        ("interactions", "user", pl.struct("user")),
+        ("interactions", "split", pl.col("split").cast(pl.Float64)),
+        ("items", "image", pl.struct("image")),
+        ("items", "image", pl.lit(7)),
+        ("items", "id", pl.col("id").str.len_bytes()),
+        ("items", "text", pl.concat_list("text")),
+        ("users", "id", pl.col("user").cast(pl.Datetime)),
+    ],
+)
+def test_columns_of_other_kinds_are_refused(tmp_path, table, column, kind):
+    folder = planted_dataset(tmp_path / "d").path
+    file = folder / f"{table}.parquet"
+    pl.read_parquet(file).with_columns(kind.alias(column)).write_parquet(file)
+    with pytest.raises(
+        BecamError, match=rf"{table}.parquet holds .* in the column {column}, where"
+    ):
+        Dataset.open(folder)
