@@ -6,10 +6,10 @@ the item (BeCAM), before and after a behaviour-driven adapter (BeFA); arXiv 2406
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what is imported here is imported before `becam` can hear Ctrl-C
+    from typing import Any
 
-if TYPE_CHECKING:
     from becam.attribution import Explainer, Heatmap, WordWeights, explain, explain_words
     from becam.checkpoint import Checkpoint
     from becam.data.dataset import Dataset
@@ -60,4 +60,6 @@ def __getattr__(name: str) -> Any:
     # Torch takes seconds to import; `becam --help` should not.
     if name not in _HOMES:
         raise AttributeError(f"module 'becam' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -1,5 +1,5 @@
 """``python -m becam``."""
 
-from becam.cli import main
+from becam.cli import entry
 
-main()
+entry()

@@ -18,6 +18,7 @@ import torch
 from becam.errors import BecamError, BecamWarning
 from becam.evaluation.shards import WHOLE, Shard
 from becam.evaluation.subjects import Subject
+from becam.interrupts import unheard
 from becam.progress import bar
 
 _POLL_SECONDS = 0.2
@@ -69,8 +70,9 @@ def measure_in_processes(
     threads = max(1, torch.get_num_threads() // max(1, len(shares)))
     children: list[_Child] = []
     try:
-        for share in shares:
-            children.append(_Child(command, share, threads))
+        with unheard():
+            for share in shares:
+                children.append(_Child(command, share, threads))
         _watch(children, work, shard, desc)
     finally:
         for child in children:

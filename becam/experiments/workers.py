@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import becam.training
 from becam.data.dataset import Dataset
 from becam.errors import BecamError
+from becam.interrupts import unheard
 from becam.training import Epoch
 
 T = TypeVar("T")
@@ -222,7 +223,8 @@ class _Worker:
                 spawn = multiprocessing.get_context("spawn")
                 self._pipe, other = spawn.Pipe()
                 self._process = spawn.Process(target=_serve, args=(other,), daemon=True)
-                self._process.start()
+                with unheard():
+                    self._process.start()
                 other.close()
 
 
