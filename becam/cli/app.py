@@ -36,7 +36,7 @@ from becam.cli.table import table
 from becam.cli.train import train
 from becam.cli.words import words
 from becam.errors import BecamError, BecamWarning
-from becam.terminal import one_line
+from becam.terminal import one_line, say
 
 app = typer.Typer(
     name="becam",
@@ -89,7 +89,7 @@ def _options(
     if version:
         from importlib.metadata import version as installed
 
-        typer.echo(f"becam {installed('becam')}")
+        say(f"becam {installed('becam')}")
         raise typer.Exit
 
 

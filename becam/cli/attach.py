@@ -17,6 +17,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import FOLDS, HELD_OUT
+from becam.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,8 +86,6 @@ def attach(
 
     Example: becam attach DATASET --item-vectors V.npy --ids ids.csv -o my.pt
     """
-    from rich.console import Console
-
     from becam.checkpoint import check_checkpoint_output
     from becam.data.dataset import Dataset
     from becam.errors import BecamError
@@ -122,13 +121,13 @@ def attach(
     )
     attached.checkpoint.save(output)
     report = attached.report
-    typer.echo(_counts(report))
-    console = Console()
+    say(_counts(report))
+    terminal = console()
     for name in report.modalities:
-        console.print(_table(report, name))
+        terminal.print(_table(report, name))
     for sentence in report.verdicts():
-        typer.echo(sentence)
-    typer.echo(f"Wrote {output}; next: becam explain --image PICTURE --item-id ID --ckpt {output}")
+        say(sentence)
+    say(f"Wrote {output}; next: becam explain --image PICTURE --item-id ID --ckpt {output}")
 
 
 def _counts(report: Report) -> str:

@@ -27,6 +27,7 @@ from becam.cli.options import (
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
 from becam.limits import ITEMS, STAGES, STEPS
+from becam.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -207,24 +208,22 @@ def audit(
 def _say_shard(begun: Audit, share: Shard, output: Path) -> None:
     total, missing = len(begun.subjects), len(begun.missing())
     when = "Once all are there" if missing else "Now"
-    typer.echo(
+    say(
         f"Shard {share} is done; {output} holds {total - missing} of {total} pictures. {when} the "
         "same command without --shard writes the table."
     )
 
 
 def _show(report: Report, output: Path) -> None:
-    from rich.console import Console
-
     from becam.evaluation.audit import TABLE, VALUES
     from becam.evaluation.report import LEGEND
 
-    console = Console()
+    terminal = console()
     for found in report.tables():
-        for table in _tables(found, console.width):
-            console.print(table)
-    typer.echo(LEGEND)
-    typer.echo(f"Wrote {output / VALUES} and {output / TABLE}.")
+        for table in _tables(found, terminal.width):
+            terminal.print(table)
+    say(LEGEND)
+    say(f"Wrote {output / VALUES} and {output / TABLE}.")
 
 
 def _tables(found: ReportTable, width: int) -> Iterator[Table]:

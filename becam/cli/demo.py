@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from becam.cli.options import DeviceOption, OverwriteOption, SeedOption
+from becam.terminal import say
 
 
 def demo(
@@ -32,7 +33,7 @@ def demo(
     from becam.demo.run import run_demo
 
     page = run_demo(output, encoder=encoder, seed=seed, device=device, overwrite=overwrite)
-    typer.echo(f"The page: {page.resolve()}")
+    say(f"The page: {page.resolve()}")
     if browser:
         import webbrowser
 

@@ -16,6 +16,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import WORST
+from becam.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,8 +74,6 @@ def deviation(
 
     Example: becam deviation bm3/befa.pt bm3-befa/befa.pt --dataset shop -o deviation
     """
-    from rich.console import Console
-
     from becam.evaluation.deviation import deviations
     from becam.evaluation.deviation_report import CONTENTS, CONTROL, TABLE, legend, write_deviations
     from becam.figures.deviation import save_deviation_figure
@@ -92,18 +91,18 @@ def deviation(
         summaries = write_deviations(found, folder, worst=worst)
         for suffix in ("png", "pdf"):
             save_deviation_figure(folder / f"histogram.{suffix}", summaries)
-    console = Console(highlight=False)
+    terminal = console(highlight=False)
     for table in _tables(summaries):
-        console.print(table)
+        terminal.print(table)
     for each in summaries:
-        typer.echo(each.title)
+        say(each.title)
         for line in (*each.sentences(), *_farthest(each)):
-            typer.echo(f"  {line}")
-    typer.echo(legend(summaries))
-    typer.echo(CONTROL)
-    typer.echo(f"Wrote {output / TABLE}, and the items, the categories and the histograms beside.")
+            say(f"  {line}")
+    say(legend(summaries))
+    say(CONTROL)
+    say(f"Wrote {output / TABLE}, and the items, the categories and the histograms beside.")
     if dataset is not None and any(each.modality == "image" for each in summaries):
-        typer.echo(f"To look at the farthest items: {_gallery(ckpt, dataset, output, worst)}")
+        say(f"To look at the farthest items: {_gallery(ckpt, dataset, output, worst)}")
 
 
 def _gallery(ckpt: Sequence[Path], dataset: Path, output: Path, count: int) -> str:

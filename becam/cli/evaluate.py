@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from becam.cli.options import DatasetArgument
+from becam.terminal import console, say
 
 
 def evaluate(
@@ -24,7 +25,6 @@ def evaluate(
 
     Example: becam evaluate run/befa.pt DATASET
     """
-    from rich.console import Console
     from rich.table import Table
 
     from becam.checkpoint import Checkpoint
@@ -36,12 +36,12 @@ def evaluate(
     for name, value in result.test.items():
         others = (result.stored.get(name, float("nan")), result.popularity[name])
         table.add_row(name, *(f"{x:.6f}" for x in (value, *others, result.random[name])))
-    Console().print(table)
+    console().print(table)
     if not result.reproduced:
         differing = [n for n, value in result.test.items() if result.stored.get(n) != value]
         gap = max(
             abs(result.test[n] - result.stored.get(n, 0.0)) for n in differing or ["recall@20"]
         )
-        typer.echo(f"The stored test metrics differ, by up to {gap:.1e}: {', '.join(differing)}.")
+        say(f"The stored test metrics differ, by up to {gap:.1e}: {', '.join(differing)}.")
         raise typer.Exit(1)
-    typer.echo("The stored test metrics came out again, to the last digit.")
+    say("The stored test metrics came out again, to the last digit.")

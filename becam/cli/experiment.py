@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from becam.cli.options import JobsOption
+from becam.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,19 +87,17 @@ def run(experiment: Experiment, store: Store, jobs: int, keep_checkpoints: bool)
 
 def report(outcome: Outcome, output: Path) -> None:
     """Say what came of it."""
-    typer.echo(f"{outcome.trained} runs trained, {outcome.present} were in {output} already.")
+    say(f"{outcome.trained} runs trained, {outcome.present} were in {output} already.")
     for title, sentence in outcome.failures.items():
-        typer.echo(f"Failed: {title}: {sentence}", err=True)
+        say(f"Failed: {title}: {sentence}", err=True)
     if outcome.failures:
-        typer.echo("The same command tries what failed again.", err=True)
+        say("The same command tries what failed again.", err=True)
 
 
-def console() -> Console:
+def wide_console() -> Console:
     """Standard output, wide where no terminal says how wide it is."""
-    from rich.console import Console
-
-    found = Console()
-    return found if found.is_terminal else Console(width=_WIDTH)
+    found = console()
+    return found if found.is_terminal else console(width=_WIDTH)
 
 
 def _show(experiment: Experiment, store: Store | None) -> None:
@@ -114,6 +113,6 @@ def _show(experiment: Experiment, store: Store | None) -> None:
         if experiment.search:
             counts += [row.trials_done, row.trials - row.trials_done]
         table.add_row(*row.row.cell, *map(str, counts))
-    console().print(table)
+    wide_console().print(table)
     runs, done = sum(row.runs for row in rows), sum(row.runs_done for row in rows)
-    typer.echo(f"{runs} runs: {done} done, {runs - done} missing.")
+    say(f"{runs} runs: {done} done, {runs - done} missing.")

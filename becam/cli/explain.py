@@ -25,6 +25,7 @@ from becam.cli.options import (
     UserIdOption,
     with_options,
 )
+from becam.terminal import say
 
 
 def explain(
@@ -115,7 +116,7 @@ def explain(
     write_json(output.with_suffix(".json"), record)
     for heatmap in heatmaps:
         layer = heatmap.options["target_layer"]
-        typer.echo(f"{heatmap.label} ({heatmap.target}; target layer {layer})")
+        say(f"{heatmap.label} ({heatmap.target}; target layer {layer})")
         for line in heatmap.controls.words():
-            typer.echo(f"  {line}")
-    typer.echo(f"Wrote {output}, its .npz and .json.")
+            say(f"  {line}")
+    say(f"Wrote {output}, its .npz and .json.")

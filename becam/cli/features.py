@@ -15,6 +15,7 @@ from becam.cli.options import (
     OverwriteOption,
     SeedOption,
 )
+from becam.terminal import say
 
 
 def features(
@@ -86,10 +87,10 @@ def features(
     )
     for modality in feature_set.modalities:
         rows, dim = feature_set.load(modality).shape
-        typer.echo(f"{modality}: {rows:,} x {dim}")
+        say(f"{modality}: {rows:,} x {dim}")
     if encoder.startswith("becam:"):
-        typer.echo(
+        say(
             f"Note: {encoder} knows the demo's drawings alone; for photographs choose open_clip or "
             "timm."
         )
-    typer.echo(f"Feature set {feature_set.name} is ready: becam train {dataset} -o RUN")
+    say(f"Feature set {feature_set.name} is ready: becam train {dataset} -o RUN")

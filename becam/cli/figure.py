@@ -31,6 +31,7 @@ from becam.cli.options import (
     with_options,
 )
 from becam.limits import DPI, FIGURE_ITEMS, ITEMS, LETTERS, SAMPLE
+from becam.terminal import say
 
 if TYPE_CHECKING:
     from becam.figures.page import Page, PaperFigure
@@ -371,5 +372,5 @@ def figure_10(
 
 def _save(made: PaperFigure, output: Path) -> None:
     made.save(output)
-    typer.echo(made.caption)
-    typer.echo(f"\nWrote {output}, its caption ({output.stem}.txt) and its .json.")
+    say(made.caption)
+    say(f"\nWrote {output}, its caption ({output.stem}.txt) and its .json.")

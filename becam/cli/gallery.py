@@ -30,6 +30,7 @@ from becam.cli.options import (
 )
 from becam.cli.sharing import ShardOption, begin_share, same_command
 from becam.limits import PICTURE_SIDE
+from becam.terminal import say
 
 if TYPE_CHECKING:
     from becam.evaluation.selection import Selection
@@ -202,18 +203,18 @@ def gallery(
 
 def _say(begun: Gallery, selection: Selection, page: Path, fiftyone: Path | None) -> None:
     shown = len(begun.subjects) - len(begun.left_out)
-    typer.echo(f"{shown:,} items: {selection.rule}.")
+    say(f"{shown:,} items: {selection.rule}.")
     if selection.opposite is not None:
-        typer.echo(f"The rule's other end: --items {selection.opposite}.")
+        say(f"The rule's other end: --items {selection.opposite}.")
     for path in begun.sheets:
-        typer.echo(f"Wrote {path}.")
+        say(f"Wrote {path}.")
     if fiftyone is not None:
-        typer.echo(
+        say(
             f"Wrote {fiftyone}; in FiftyOne: fo.Dataset.from_dir(dataset_dir={str(fiftyone)!r}, "
             "dataset_type=fo.types.FiftyOneDataset)."
         )
-    typer.echo(f"Wrote {page}; open it in a browser.")
-    typer.echo(
+    say(f"Wrote {page}; open it in a browser.")
+    say(
         f"The maps are kept in {begun.parts}, for other --items or another --sheet; delete it when "
         "you are done."
     )
@@ -221,7 +222,7 @@ def _say(begun: Gallery, selection: Selection, page: Path, fiftyone: Path | None
 
 def _say_shard(begun: Gallery, share: Shard) -> None:
     total, missing = len(begun.subjects), len(begun.missing())
-    typer.echo(
+    say(
         f"Shard {share} is done; {begun.parts} holds the maps of {total - missing} of {total} "
         "items. The same command without --shard explains the others and writes the gallery."
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from becam.cli.options import OverwriteOption
+from becam.terminal import say
 
 
 def import_(
@@ -105,16 +106,14 @@ def import_(
         weights=weights,
     )
     checkpoint.save(output)
-    typer.echo(f"{len(checkpoint.item_ids):,} items, such as {checkpoint.item_ids[0]!r}")
+    say(f"{len(checkpoint.item_ids):,} items, such as {checkpoint.item_ids[0]!r}")
     for modality, found in checkpoint.modalities.items():
         dim, width = found.projection_weight.shape
         record = EncoderRecord.from_dict(found.encoder)
-        typer.echo(
+        say(
             f"{modality}: {width} to {dim}, adapter {found.adapter['name']}, features of "
             f"{record.describe()}"
         )
     image = checkpoint.modalities.get("image")
     more = " --encoder SPEC" if image is not None and image.encoder.get("spec") is None else ""
-    typer.echo(
-        f"Wrote {output}; next: becam explain --image PICTURE --item-id ID --ckpt {output}{more}"
-    )
+    say(f"Wrote {output}; next: becam explain --image PICTURE --item-id ID --ckpt {output}{more}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from becam.terminal import console
+
 
 def methods() -> None:
     """List the attribution methods with their options and defaults.
@@ -10,7 +12,6 @@ def methods() -> None:
 
     Example: becam methods
     """
-    from rich.console import Console
     from rich.table import Column, Table
 
     from becam.attribution.methods import METHODS
@@ -23,4 +24,4 @@ def methods() -> None:
         for number, row in enumerate(rows or [("", "", "no options")]):
             table.add_row(*((name, cls.summary) if number == 0 else ("", "")), *row)
         table.add_section()
-    Console().print(table)
+    console().print(table)

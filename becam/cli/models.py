@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typer
+from becam.terminal import console, say
 
 
 def models() -> None:
@@ -13,7 +13,6 @@ def models() -> None:
 
     Example: becam models
     """
-    from rich.console import Console
     from rich.table import Table
 
     from becam.adapters import ADAPTERS
@@ -21,7 +20,7 @@ def models() -> None:
     from becam.options import declared_options
     from becam.recommenders import RECOMMENDERS, Recommender
 
-    console = Console()
+    terminal = console()
     for kind, registry in (("recommender", RECOMMENDERS), ("adapter", ADAPTERS)):
         table = Table(kind, "option", "default", "what it is", "searched")
         for name, cls in registry.items():
@@ -36,5 +35,5 @@ def models() -> None:
             for number, row in enumerate(rows or [("", "", "no options", "")]):
                 table.add_row(name if number == 0 else "", *row)
             table.add_section()
-        console.print(table)
-    typer.echo("docs/extending.md shows how to add one.")
+        terminal.print(table)
+    say("docs/extending.md shows how to add one.")

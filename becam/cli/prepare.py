@@ -13,6 +13,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import CORE
+from becam.terminal import console, say
 
 if TYPE_CHECKING:
     from becam.data.manifest import Manifest
@@ -138,18 +139,17 @@ def prepare(
         split=split,  # type: ignore[arg-type]  # checked by name, with a sentence
         seed=seed,
         overwrite=overwrite,
-        say=lambda line: typer.echo(line, err=True),
+        say=lambda line: say(line, err=True),
     )
     _report(dataset.manifest)
     following = "train" if dataset.feature_sets() else "features"
-    typer.echo(f"Wrote {output}; next: becam {following} {output}")
+    say(f"Wrote {output}; next: becam {following} {output}")
 
 
 def _report(manifest: Manifest) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    terminal = console()
     counts, statistics = manifest.counts, manifest.statistics
     table = Table("Dataset")
     for heading in ("Users", "Items", "Interactions", "Density", "Per user", "Per item"):
@@ -161,20 +161,20 @@ def _report(manifest: Manifest) -> None:
         f"{statistics['interactions_per_user']:.2f}",
         f"{statistics['interactions_per_item']:.2f}",
     )
-    console.print(table)
+    terminal.print(table)
     filters, scheme = manifest.filters, manifest.split
     table = Table("Split", scheme["scheme"] if scheme["seed"] is None else _seeded(scheme))
     for name in ("train", "validation", "test"):
         table.add_row(name, f"{counts[name]:,}")
-    console.print(table)
+    terminal.print(table)
     table = Table(f"Left out ({filters['user_core']}/{filters['item_core']}-core)", "")
     for reason, count in manifest.dropped.items():
         if count:
             table.add_row(reason, f"{count:,}")
     if table.row_count:
-        console.print(table)
+        terminal.print(table)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in manifest.seconds.items())
-    typer.echo(f"{sum(manifest.seconds.values()):.1f} s: {stages}")
+    say(f"{sum(manifest.seconds.values()):.1f} s: {stages}")
 
 
 def _seeded(scheme: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.experiment import StoreOption, console
+from becam.cli.experiment import StoreOption, wide_console
 from becam.cli.options import (
     DatasetArgument,
     DeviceOption,
@@ -16,6 +16,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import EPOCHS, LEARNING_RATE, TRIALS
+from becam.terminal import say
 
 if TYPE_CHECKING:
     from becam.experiments.search import Tuning
@@ -83,15 +84,15 @@ def search(
                 row, on_epoch=show, on_trial=lambda trial: board.ended(trial.words)
             )
     _show(tuning)
-    typer.echo("The best again, and scored on the test split:")
-    typer.echo(tuning.command())
+    say("The best again, and scored on the test split:")
+    say(tuning.command())
 
 
 def _show(tuning: Tuning) -> None:
     from rich.table import Table
 
     if not tuning.trials:
-        typer.echo("Every option is fixed, so there is nothing to search.")
+        say("Every option is fixed, so there is nothing to search.")
         return
     names = list(tuning.trials[0].values)
     headings = [name.replace(".", " ") for name in names]
@@ -100,4 +101,4 @@ def _show(tuning: Tuning) -> None:
         score = "" if trial.score is None else f"{trial.score:.4f}"
         values = (str(trial.values[name]) for name in names)
         table.add_row(*values, score, str(trial.epochs), trial.error or trial.state)
-    console().print(table)
+    wide_console().print(table)

@@ -19,6 +19,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import PORT
+from becam.terminal import say
 
 
 def serve(
@@ -70,7 +71,7 @@ def serve(
             raise
         raise BecamError("The explorer needs more: pip install 'becam[serve]'.") from None
     listening = listen(host, port)  # before anything takes time
-    typer.echo(f"Loading {len(checkpoints)} checkpoint(s) and their encoders ...", err=True)
+    say(f"Loading {len(checkpoints)} checkpoint(s) and their encoders ...", err=True)
     app = create_app(
         checkpoints,
         dataset,
@@ -84,14 +85,14 @@ def serve(
         precision=precision,
     )
     url = address(host, listening)
-    typer.echo(app.state.explorer.words())
+    say(app.state.explorer.words())
     if not is_loopback(host):
-        typer.echo(
+        say(
             "becam: whoever reaches this machine can use the explorer and see the dataset's "
             "pictures; there is no login.",
             err=True,
         )
-    typer.echo(f"Open {url} (Ctrl-C ends it).")
+    say(f"Open {url} (Ctrl-C ends it).")
     if browser:
         import webbrowser
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from becam.cli.experiment import KeepOption, StoreOption, console, report, run
+from becam.cli.experiment import KeepOption, StoreOption, report, run, wide_console
 from becam.cli.options import (
     DatasetArgument,
     DeviceOption,
@@ -18,6 +18,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import EPOCHS, SEEDS
+from becam.terminal import say
 
 if TYPE_CHECKING:
     from becam.experiments.sweep import LambdaSweep
@@ -89,7 +90,7 @@ def sweep_lambda(
     found = read_sweep(experiment, store)
     _show(found)
     save_lambda_figure(figure, found)
-    typer.echo(f"Wrote {figure}")
+    say(f"Wrote {figure}")
     raise typer.Exit(1 if outcome.failures else 0)
 
 
@@ -105,4 +106,4 @@ def _show(found: LambdaSweep) -> None:
         ratio = "without adapter" if point.ratio is None else f"{point.ratio}{mark}"
         spreads = (point.validation, *(point.test(metric) for metric in _SHOWN))
         table.add_row(ratio, str(len(point.runs)), *map(str, spreads))
-    console().print(table)
+    wide_console().print(table)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from becam.terminal import say
+
 
 def table(
     number: Annotated[
@@ -72,7 +74,7 @@ def table(
         made = make(Store(store), metrics, "seeds" if significance == "seeds" else "users")
     text = FORMATS[format](made)
     if output is None:
-        typer.echo(text, nl=False)
+        say(text, end="")
         return
     write_text(output, text)
-    typer.echo(f"Wrote {output}.")
+    say(f"Wrote {output}.")

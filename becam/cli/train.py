@@ -20,6 +20,7 @@ from becam.cli.options import (
     number,
 )
 from becam.limits import EPOCHS, INTERACTIONS, SECONDS, THREADS, WARMUP
+from becam.terminal import say
 
 
 def train(
@@ -158,16 +159,16 @@ def train(
     )
     metrics, training = checkpoint.metrics, checkpoint.training
     if training["stopped"] == "interrupted":
-        typer.echo(
+        say(
             f"Stopped after epoch {training['epochs']}; the best one so far is kept, and --resume "
             "goes on."
         )
     for split in ("validation", "test"):
         shown = [name for name in _SHOWN if name in metrics[split]]
         numbers = ", ".join(f"{name} {metrics[split][name]:.4f}" for name in shown)
-        typer.echo(f"{split} at epoch {metrics['epoch']}: {numbers or 'no interactions to rank'}")
+        say(f"{split} at epoch {metrics['epoch']}: {numbers or 'no interactions to rank'}")
     path = output / CHECKPOINT_NAME
-    typer.echo(f"Wrote {path}; next: becam explain --image PICTURE --item-id ID --ckpt {path}")
+    say(f"Wrote {path}; next: becam explain --image PICTURE --item-id ID --ckpt {path}")
 
 
 _SHOWN = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")

@@ -16,6 +16,7 @@ from becam.cli.options import (
     SpaceOption,
     UserIdOption,
 )
+from becam.terminal import console, harmless, say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -68,8 +69,6 @@ def words(
 
     Example: becam words --item-id 42 --ckpt run/befa.pt --dataset shop --no-adapter -o words.png
     """
-    from rich.console import Console
-
     from becam.attribution import explain_words
     from becam.figures.words import save_words
     from becam.figures.writing import check_format
@@ -97,13 +96,13 @@ def words(
         "explanations": [one.to_dict() for one in explained],
     }
     write_json(output.with_suffix(".json"), record)
-    console = Console(highlight=False)
+    terminal = console(highlight=False)
     for one in explained:
-        typer.echo(f"{one.label} ({one.target})")
-        console.print(_coloured(one))
+        say(f"{one.label} ({one.target})")
+        terminal.print(_coloured(one))
         for line in (*_extremes(one), *one.controls.sentences()):
-            typer.echo(f"  {line}")
-    typer.echo(f"Wrote {output} and its .json.")
+            say(f"  {line}")
+    say(f"Wrote {output} and its .json.")
 
 
 def _coloured(explained: WordWeights) -> Text:
@@ -111,10 +110,10 @@ def _coloured(explained: WordWeights) -> Text:
 
     from becam.figures.words import word_colours
 
-    text, gaps = Text(explained.text.gaps[0]), explained.text.gaps[1:]
+    text, gaps = Text(harmless(explained.text.gaps[0])), explained.text.gaps[1:]
     for word, gap, found in zip(explained.text.words, gaps, word_colours(explained), strict=True):
-        text.append(word, "dim strike" if found is None else f"{found[1]} on {found[0]}")
-        text.append(gap)
+        text.append(harmless(word), "dim strike" if found is None else f"{found[1]} on {found[0]}")
+        text.append(harmless(gap))
     return text
 
 

@@ -76,7 +76,8 @@ def write_deviations(found: Iterable[Deviation], folder: Path, *, worst: int = 2
     write_parquet(_categories(summaries), folder / CATEGORIES)
     (folder / TABLE).write_text(to_markdown(summaries), "utf-8")
     record = json.dumps(farthest(summaries, worst), indent=2, ensure_ascii=False)
-    (folder / WORST).write_text(record, "utf-8")
+    # What UTF-8 cannot hold, as a name of a file that is none, JSON can escape just so.
+    (folder / WORST).write_bytes(record.encode("utf-8", "backslashreplace"))
     return summaries
 
 
@@ -103,7 +104,11 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
     """A table for each checkpoint and modality in GitHub's Markdown."""
     parts = ["# Deviation of content from behaviour", legend(summaries), CONTROL]
     for each in summaries:
-        parts += [f"## {escaped(each.title)}", *each.sentences(), _table(each)]
+        parts += [
+            f"## {escaped(each.title)}",
+            *map(escaped, each.sentences()),
+            _table(each),
+        ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+from becam.terminal import one_line
+
+# An underscore inside of a word and a lone "<" mean nothing in Markdown.
+_ALWAYS = r"[\\`*|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)"
+_SPECIAL = re.compile(_ALWAYS + r"|\[(?=[^\]]*\]\()")
+_BRACKETS_TOO = re.compile(_ALWAYS + r"|[\[\]]")
+_HTML = {"<": "&lt;", "&": "&amp;"}
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -16,6 +25,12 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
     return "\n".join(f"| {' | '.join(row)} |" for row in (first, rule, *rest))
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return text.replace("|", "\\|").replace("*", "\\*")
+def escaped(text: str, *, brackets: bool = False) -> str:
+    """Text that Markdown shows as it is, in one line: no emphasis, no links, no HTML.
+
+    Args:
+        text: any.
+        brackets: escape all of them, not those alone that begin a link.
+    """
+    special = _BRACKETS_TOO if brackets else _SPECIAL
+    return special.sub(lambda found: _HTML.get(found[0], f"\\{found[0]}"), one_line(text))

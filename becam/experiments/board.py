@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from becam.experiments.workers import OnEpoch
+from becam.terminal import console, one_line
 from becam.training import Epoch
 from becam.training.loop import SELECTION_METRIC
 
@@ -26,14 +26,13 @@ class Board:
     """
 
     def __init__(self, total: int, done: int, *, quiet: bool = False) -> None:
-        console = Console(stderr=True, quiet=quiet)
+        self._console = console(stderr=True, quiet=quiet)
         self._total, self._done = total, done
         self._bar = Progress(
             TextColumn("trainings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
-        self._lines = Progress(TextColumn("{task.description}"), TimeElapsedColumn())
-        self._live = Live(Group(self._bar, self._lines), console=console, transient=True)
-        self._console = console
+        self._lines = Progress(TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        self._live = Live(Group(self._bar, self._lines), console=self._console, transient=True)
         self._all = self._bar.add_task("", total=total, completed=done)
 
     def __enter__(self) -> Self:
@@ -47,12 +46,12 @@ class Board:
     @contextmanager
     def line(self, title: str) -> Iterator[OnEpoch]:
         """Give a training its line while the block runs; yields what to call after its epochs."""
-        task = self._lines.add_task(escape(title))
+        task = self._lines.add_task(one_line(title))
 
         def show(epoch: Epoch) -> None:
             best = f"best {SELECTION_METRIC} {epoch.best:.4f} in epoch {epoch.best_epoch}"
             line = f"{title}: epoch {epoch.number}, {best}"
-            self._lines.update(task, description=escape(line))
+            self._lines.update(task, description=one_line(line))
 
         try:
             yield show
@@ -63,6 +62,5 @@ class Board:
         """Count trainings that ended, and say so."""
         self._done += trainings
         self._bar.update(self._all, completed=self._done)
-        self._console.print(
-            f"[{self._done}/{self._total}] {line}", markup=False, highlight=False, soft_wrap=True
-        )
+        said = f"[{self._done}/{self._total}] {one_line(line)}"
+        self._console.print(said, highlight=False, soft_wrap=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from becam.evaluation.markdown import escaped
+from becam.terminal import one_line
 
 Place = Literal[0, 1, 2]
 
@@ -28,8 +30,6 @@ _CSV_COLUMNS = (
     "p",
     "p_holm",
 )
-# An underscore inside of a word and a lone "<" mean nothing in Markdown.
-_MARKDOWN_SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!?])|&(?=#?\w+;)")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -221,7 +221,7 @@ FORMATS = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
 
 
 def _markdown(text: str) -> str:
-    return _MARKDOWN_SPECIAL.sub(r"\\\g<0>", text)
+    return escaped(text, brackets=True)
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -231,7 +231,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in one_line(text))
 
 
 def _latex_cell(cell: Cell) -> str:

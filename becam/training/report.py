@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from becam.files import atomic_file
+from becam.terminal import console
 from becam.training.loop import SELECTION_METRIC, Epoch
 
 METRICS_LOG = "metrics.jsonl"
@@ -44,9 +45,9 @@ def reporting(
     with ExitStack() as stack:
         sinks: list[OnEpoch] = []
         if not quiet:
-            console = Console(stderr=True)
-            shown = _live if console.is_terminal else _lines
-            sinks.append(stack.enter_context(shown(console, popularity)))
+            where = console(stderr=True)
+            shown = _live if where.is_terminal else _lines
+            sinks.append(stack.enter_context(shown(where, popularity)))
         if run is not None:
             sinks.append(stack.enter_context(_json_lines(run / METRICS_LOG, after)))
             sinks.append(stack.enter_context(_tensorboard(run / TENSORBOARD_FOLDER, after)))
