@@ -81,7 +81,10 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "2 x 12,000,000": lambda: saved(Image.new("1", (2, 12_000_000)), "PNG"),
     "bomb, 25 MP": lambda: empty_png(5000, 5000),
     "bomb, 49 MP": lambda: empty_png(7000, 7000),
-    "bomb, 900 MP": lambda: empty_png(30_000, 100),
+    "3 MP in a row": lambda: empty_png(30_000, 100),
+    "bomb, 900 MP": lambda: empty_png(30_000, 1).replace(
+        struct.pack(">II", 30_000, 1), struct.pack(">II", 30_000, 30_000)
+    ),
     "RGBA, 25 MP": lambda: saved(Image.new("RGBA", (5000, 5000), (9, 9, 9, 9)), "PNG"),
     "16 bits, 25 MP": lambda: saved(Image.new("I;16", (5000, 5000)), "PNG"),
     "float, 4 MP": lambda: saved(Image.new("F", (2000, 2000), 0.5), "TIFF"),

@@ -14,7 +14,7 @@ ITEM_PIXELS = 50_000_000
 QUESTION_BYTES = 64_000
 """Of a question, as JSON."""
 
-ARRIVING_BYTES = 64_000_000
+ARRIVING_BYTES = 50_000_000
 """Of all bodies that are on their way or wait for their turn, together."""
 SILENCE_SECONDS = 5.0
 """A body of which nothing comes for longer has stalled."""
@@ -51,9 +51,9 @@ _OPTION = {"masks": 4000, "cells": 32, "steps": 64}
 _ANY_OPTION = 10_000
 
 UPLOADS_KEPT = 32
-UPLOAD_BYTES_KEPT = 64_000_000
+UPLOAD_BYTES_KEPT = 40_000_000
 ANSWERS_KEPT = 64
-ANSWER_BYTES_KEPT = 64_000_000
+ANSWER_BYTES_KEPT = 40_000_000
 MAPS_KEPT = 128
 """Finished maps that need not be made again; one takes some 200 kB, or 600 kB at most."""
 VIEWS_KEPT = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import os
 import socket
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from becam.errors import BecamError
 
 _BACKLOG = 128
+_ARENA_MAX = -8
+"""Of ``mallopt``."""
 _CONNECTIONS = 512
 _HEAD_SECONDS = 10.0
 _FAREWELL_SECONDS = 0.2
@@ -65,6 +68,7 @@ def address(host: str, listening: socket.socket) -> str:
 
 def run(app: FastAPI, listening: socket.socket) -> None:
     """Serve until Ctrl-C, or a polite kill; then the process ends within a second."""
+    _share_heap()
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -125,6 +129,12 @@ class _Protocol(H11Protocol):
         if self._due is not None:
             self._due.cancel()
             self._due = None
+
+
+def _share_heap() -> None:
+    """Let threads share what memory has been freed: by default glibc keeps some of it for each."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_ARENA_MAX, 2)
 
 
 def _leave() -> None:
