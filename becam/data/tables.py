@@ -22,6 +22,7 @@ REPEATED = "_duplicated_"
 
 _PARQUET = b"PAR1"
 _SHOWN = 60
+_MORE_THAN_A_PAGE = 1 << 17
 _OS_ERROR = re.compile(r"os error (\d+)")
 
 
@@ -161,6 +162,9 @@ def write_parquet(table: pl.DataFrame | pl.LazyFrame, path: Path) -> None:
             if found := _OS_ERROR.search(str(error)):
                 number = int(found[1])
                 raise OSError(number, os.strerror(number), str(path)) from error
+            # Of some writes it does not even say so much: a full disk refuses one more.
+            stream.write(bytes(_MORE_THAN_A_PAGE))
+            stream.flush()
             raise
 
 

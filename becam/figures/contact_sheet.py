@@ -165,6 +165,9 @@ class ContactSheet:
         A warning names the letters that no font of the machine has.
         """
         self._write(whole=False)
+        if self._pdf is not None:
+            with self._page.style():
+                self._pdf.close()  # type: ignore[no-untyped-call]  # here, so that a full disk is met before anything is in place
         tell_missing()
         return [self._path] if self._pdf is not None else self._written
 

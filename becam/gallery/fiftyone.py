@@ -98,6 +98,7 @@ class FiftyOneWriter(AbstractContextManager["FiftyOneWriter"]):
     def finish(self) -> None:
         """End the list of samples."""
         self._samples.write("\n]}\n")
+        self._samples.close()
 
     def _sample(self, card: Card) -> Record:
         key = _object_id(card.id)

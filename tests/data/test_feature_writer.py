@@ -21,7 +21,9 @@ from becam.data import features as features_module
 from becam.data.dataset import Dataset
 from becam.data.features import FeatureWriter
 from becam.data.preparation import prepare_dataset
+from becam.encoders.extraction import extract_features
 from becam.errors import BecamError
+from becam.files import filling
 
 ITEMS, DIM = 20, 5
 ENCODER = {"spec": "x", "weights_sha256": "ab", "config": {"size": (1, 2)}}
@@ -224,6 +226,27 @@ def test_a_full_disk_loses_no_rows(dataset, monkeypatch):
     assert np.flatnonzero(again.done()).tolist() == [0, 1]
     write_all(dataset)
     np.testing.assert_array_equal(dataset.feature_set("set").load("image"), VALUES)
+
+
+def test_a_matrix_that_is_not_becams_stays(dataset):
+    mine = dataset.path / "features" / "mine" / "image.npy"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"precious")
+    for overwrite in (False, True):
+        with pytest.raises(BecamError, match="is not becam's"):
+            writer(dataset, "mine", overwrite=overwrite)
+    assert mine.read_bytes() == b"precious"
+
+
+def test_two_processes_on_one_set(dataset):
+    """The second is refused, by what they both call; nothing is made for a set that fails."""
+    folder = dataset.path / "features" / "vit"
+    with filling(folder), pytest.raises(BecamError, match=rf"Another becam .* {folder};"):
+        extract_features(dataset, "becam:vit", name="vit")
+    assert not (dataset.path / "features").exists()
+    with pytest.raises(BecamError):
+        extract_features(dataset, "becam:nonsense", name="vit")
+    assert not (dataset.path / "features").exists()
 
 
 WRITING = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -71,6 +72,53 @@ def test_it_does_not_overwrite_unasked(made):
     with pytest.raises(BecamError, match="--overwrite"):
         demo.run_demo(made.parent)
     assert made.read_bytes() == before
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    for name, value in {"N_ITEMS": 44, "N_USERS": 60, "N_EXPLAINED": 2, "_EPOCHS": 2}.items():
+        monkeypatch.setattr(demo, name, value)
+
+
+def test_a_stopped_demo_goes_on(tiny, tmp_path, monkeypatch):
+    def stopped(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    options = {"encoder": "becam:resnet", "device": "cpu"}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(demo, "train", stopped)
+        demo.run_demo(tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "index.html").exists()
+    with pytest.raises(BecamError, match="another demo"):
+        demo.run_demo(tmp_path / "out", **options, seed=1)
+    drawn = (tmp_path / "out" / "catalogue" / "items.csv").stat().st_mtime_ns
+    demo.run_demo(tmp_path / "out", **options)
+    assert (tmp_path / "out" / "catalogue" / "items.csv").stat().st_mtime_ns == drawn
+    with pytest.raises(BecamError, match="holds a demo already"):
+        demo.run_demo(tmp_path / "out", **options)
+
+
+def test_ctrl_c_while_it_trains_ends_it(tiny, tmp_path, monkeypatch):
+    real = demo.train
+
+    def pressed(*arguments, **options):
+        checkpoint = real(*arguments, **options)
+        return replace(checkpoint, training={**checkpoint.training, "stopped": "interrupted"})
+
+    monkeypatch.setattr(demo, "train", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(tmp_path / "out", encoder="becam:resnet", device="cpu")
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "demo.json"])
+def test_what_is_no_demos_stays(tmp_path, name):
+    (tmp_path / name).write_text("<title>Mine</title>")
+    for overwrite in (False, True):
+        with pytest.raises(BecamError, match="left as it is"):
+            demo.run_demo(tmp_path, overwrite=overwrite)
+    assert (tmp_path / name).read_text() == "<title>Mine</title>"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_each_kind_comes_once_before_any_comes_twice(made):

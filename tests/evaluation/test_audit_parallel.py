@@ -273,3 +273,41 @@ def test_a_process_that_no_other_started_is_left_alone(monkeypatch):
     before = signal.getsignal(signal.SIGINT), threading.active_count()
     parallel.end_with_parent()
     assert (signal.getsignal(signal.SIGINT), threading.active_count()) == before
+
+
+def test_whoever_begins_again_must_be_alone(tmp_path):
+    parts = Parts(tmp_path, {"which": "a"}, overwrite=False)
+    parts.write("a", ROWS)
+    with parts.working():
+        Parts(tmp_path, {"which": "a"}, overwrite=False).write("b", ROWS)  # these share
+        with pytest.raises(BecamError, match=rf"Another becam .*is writing {tmp_path};"):
+            Parts(tmp_path, {"which": "b"}, overwrite=True)
+    assert not Parts(tmp_path, {"which": "a"}, overwrite=False).missing(["a", "b"])
+    again = Parts(tmp_path, {"which": "b"}, overwrite=True)
+    assert again.missing(["a", "b"]) == {"a", "b"}
+    with pytest.raises(BecamError, match="differs in which"), parts.working():
+        raise AssertionError("must not get here")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["parts/mine.txt", "parts/mine.parquet", "audit.json", "measures.parquet", "table.md"]
+)
+def test_what_an_audit_did_not_write_stays(tmp_path, name, overwrite):
+    mine = tmp_path / "folder" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text('{"name": "mine"}')
+    with pytest.raises(BecamError, match="left as it is"):
+        Parts(tmp_path / "folder", {"which": "a"}, overwrite=overwrite)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [mine]
+    assert mine.read_text() == '{"name": "mine"}'
+
+
+def test_an_audit_begun_again_deletes_its_own_parts_alone(tmp_path):
+    parts = Parts(tmp_path, {"which": "a"}, overwrite=False)
+    parts.write("a", ROWS)
+    half = tmp_path / "parts" / ".0.parquet.partial-0123abcd-99999-0123abcd.parquet"
+    half.write_bytes(b"half")
+    (tmp_path / "parts" / ".DS_Store").touch()
+    Parts(tmp_path, {"which": "b"}, overwrite=True)
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == [".DS_Store"]
