@@ -43,12 +43,12 @@ class UserMetrics(NamedTuple):
         """
         values = dict(arrays)
         users = values.pop("users", np.empty(0))
-        fits = users.ndim == 1 and np.issubdtype(users.dtype, np.integer) and values
+        fits = users.ndim == 1 and np.issubdtype(users.dtype, np.integer)
         for name, metric in values.items():
             if not fits or metric.shape != users.shape or metric.dtype != np.float64:
                 raise BecamError(f"{where} is damaged: {name} is not a number a user; {remedy}.")
         if not fits:
-            raise BecamError(f"{where} is damaged: it has no users or no metrics; {remedy}.")
+            raise BecamError(f"{where} is damaged: it has no users; {remedy}.")
         return cls(users, values)
 
     def mean(self) -> dict[str, float]:

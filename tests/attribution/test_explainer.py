@@ -216,7 +216,7 @@ def test_bad_requests_are_one_sentence(encoder, plain, load, picture, tmp_path):
         explain(picture, ITEM, plain, method_options={"weighting": "nonsense"})
     with pytest.raises(BecamError, match="becam has no option 'speed'"):
         explain(picture, ITEM, plain, method_options={"speed": 1})
-    with pytest.raises(BecamError, match="at least 1"):
+    with pytest.raises(BecamError, match="must be 1 or more"):
         explain(picture, ITEM, plain, batch_size=0)
     with pytest.raises(BecamError, match="leave --encoder out"):
         Explainer(plain, encoder="becam:vit")

@@ -102,5 +102,6 @@ def test_actions_reach_the_source(run, hm, tmp_path):
 def test_errors_are_becam_errors(run, hm, tmp_path):
     result = run("hm", hm, "-o", tmp_path / "out", "--k-core", "30")
     assert isinstance(result.exception, BecamError)
-    assert run("hm", hm, "-o", tmp_path / "out", "--k-core", "0").exit_code == 2
+    result = run("hm", hm, "-o", tmp_path / "out", "--k-core", "0")
+    assert "--k-core must be 1 or more" in str(result.exception)
     assert not (tmp_path / "out").exists()

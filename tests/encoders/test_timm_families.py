@@ -183,7 +183,8 @@ def _is_beside(family):
 
 
 def test_every_family_of_timm_is_here():
-    assert set(timm.models.list_modules()) <= set(FAMILIES)
+    known = set(timm.models.list_modules()) - {"zoo"}  # what other tests register
+    assert known <= set(FAMILIES)
 
 
 @pytest.mark.parametrize("family", SAMPLE)
