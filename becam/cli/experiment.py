@@ -64,14 +64,18 @@ def experiment(
 
     Example: becam experiment hm.yaml -o store --jobs 4
     """
+    import os
+
     from becam.experiments.config import load_experiment
+    from becam.experiments.runner import check_experiment
     from becam.experiments.store import DATABASE, Store
     from becam.files import check_output_folder
 
     check_output_folder(output)
     loaded = load_experiment(config)
     if dry_run:
-        _show(loaded, Store(output) if (output / DATABASE).is_file() else None)
+        check_experiment(loaded)
+        _show(loaded, Store(output) if os.path.lexists(output / DATABASE) else None)
         return
     outcome = run(loaded, Store(output, create=True), jobs, keep_checkpoints)
     report(outcome, output)

@@ -12,7 +12,7 @@ from becam.checkpoint import CHECKPOINT_NAME
 from becam.errors import BecamError
 from becam.experiments.board import Board
 from becam.experiments.grid import Experiment, Row
-from becam.experiments.search import Searches, Trial, Tuning
+from becam.experiments.search import Searches, Trial, Tuning, require_optuna
 from becam.experiments.store import Run, Store
 from becam.experiments.workers import Trained, Trainer, for_each
 from becam.limits import JOBS
@@ -51,6 +51,23 @@ class _Job:
     @property
     def title(self) -> str:
         return f"{self.row.title}, seed {self.seed}"
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuse what cannot be run, before anything is: what is told without a run is told of one.
+
+    Raises:
+        BecamError: features that are damaged or missing, or a search without Optuna.
+    """
+    if experiment.search is not None:
+        require_optuna()
+    checked = set()
+    for row in experiment.rows:
+        for modality in row.options["modalities"]:
+            wanted = row.source.dataset.path, row.source.features, modality
+            if wanted not in checked:
+                row.source.dataset.feature_set(row.source.features).load(modality)
+                checked.add(wanted)
 
 
 def status(experiment: Experiment, store: Store | None) -> list[RowStatus]:
@@ -103,9 +120,10 @@ def run_experiment(
         quiet: Nothing on the terminal.
 
     Raises:
-        BecamError: Another process fills the store.
+        BecamError: Another process fills the store, or what :func:`check_experiment` refuses.
     """
     JOBS.check(jobs, "--jobs")
+    check_experiment(experiment)
     outcome = Outcome()
     with store.filling():
         progress = status(experiment, store)

@@ -288,14 +288,25 @@ def _stored(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _storage(path: Path) -> Any:
+def require_optuna() -> None:
+    """Refuse to search where nothing can.
+
+    Raises:
+        BecamError: Optuna is not installed.
+    """
     try:
-        import optuna
-        from sqlalchemy import URL
+        import optuna  # noqa: F401
     except ImportError as error:
         raise BecamError(
             "A search needs Optuna, which is not installed; pip install 'becam[experiments]'."
         ) from error
+
+
+def _storage(path: Path) -> Any:
+    require_optuna()
+    import optuna
+    from sqlalchemy import URL
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _stored(path):
         return optuna.storages.RDBStorage(

@@ -304,3 +304,14 @@ def test_two_cannot_fill_one_store(folder, whole):
 def test_jobs_are_one_at_least(folder, whole):
     with pytest.raises(BecamError, match="--jobs"):
         run_experiment(load_experiment(folder / "long.yaml"), whole, jobs=0)
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(tmp_path):
+    dataset = planted_dataset(tmp_path / "data")
+    path = tmp_path / "grid.yaml"
+    path.write_text("datasets: [data]\nmodels: [bm3]\nadapters: [none]\n")
+    (features,) = dataset.path.glob("features/*/image.npy")
+    features.write_bytes(features.read_bytes()[:-8])
+    said = [str(invoke(path, "-o", tmp_path / "s", *dry).exception) for dry in ([], ["--dry-run"])]
+    assert said[0] == said[1]
+    assert str(features) in said[0]
