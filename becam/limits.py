@@ -113,7 +113,6 @@ DEGREES = Limits(above=0, most=90)
 FOLDS = Limits(least=2, most=10, whole=True)
 HELD_OUT = Limits(above=0, most=0.5)
 
-PORT = Limits(least=0, most=65_535, whole=True)
 PICTURE_SIDE = Limits(least=64, most=2048, whole=True)
 DPI = Limits(least=30, most=1200, whole=True)
 LETTERS = Limits(least=3, most=30)

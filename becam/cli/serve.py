@@ -16,9 +16,7 @@ from becam.cli.options import (
     MaskingOption,
     PrecisionOption,
     TargetLayerOption,
-    number,
 )
-from becam.limits import PORT
 from becam.terminal import say
 
 
@@ -40,7 +38,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[
         int,
-        number(PORT, "--port", help="Where to listen; 0 takes any that is free."),
+        typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any that is free."),
     ] = 8420,
     browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser.")
