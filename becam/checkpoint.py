@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from becam.adapters import Adapter, create_adapter
-from becam.colour import Icc
+from becam.encoder_values import EncoderValues
 from becam.errors import BecamError, MissingFileError
 from becam.files import all_finite, check_output_file, open_file, read_torch, save_torch
 from becam.identifiers import unknown_identifier
@@ -123,7 +123,7 @@ class Checkpoint:
     modalities: dict[str, Modality]
     recommender: dict[str, Any]
     state: dict[str, Tensor]
-    metrics: dict[str, Any]
+    metrics: Metrics
     dataset: dict[str, Any]
     training: dict[str, Any]
     format: int = FORMAT
@@ -367,14 +367,6 @@ def _tensors(payload: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 _Format = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Encoder(TypedDict, total=False):
-    spec: str | None
-    weights: str | None
-    weights_sha256: str | None
-    config: dict[str, Any] | None
-    icc: Icc
-
-
 class _AdapterRecord(TypedDict):
     name: str
     config: dict[str, Any]
@@ -385,7 +377,7 @@ class _Modality(TypedDict):
     projection_weight: Any
     projection_bias: Any
     adapter: _AdapterRecord
-    encoder: _Encoder
+    encoder: EncoderValues
 
 
 class _Recommender(TypedDict):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from reprlib import Repr
+
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_LONGEST = 200
 
 
 class BecamError(Exception):
@@ -31,6 +35,18 @@ class _Quoting(Repr):
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write out the digits of huge numbers.
         return "a number of too many digits" if x.bit_length() > 128 else repr(x)
+
+
+def printable(text: str) -> str:
+    """A text of others: short, and without what would move a terminal."""
+    kept = "".join(letter for letter in re.sub(_ESCAPE, "", text) if letter.isprintable())
+    return kept[:_LONGEST]
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of it."""
+    lines = str(error).strip().splitlines()
+    return printable(lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 def quoted(value: object) -> str:

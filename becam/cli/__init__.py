@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing takes time, in which Ctrl-C is not heard yet
     from sys import UnraisableHookArgs
     from types import FrameType
 
-STOPPED = "becam: Stopped; what was complete is kept."
+STOPPED = "Stopped; what was complete is kept."
 INTERRUPTED = 130
 
 
@@ -41,7 +41,7 @@ def entry() -> None:
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    os.write(2, f"{STOPPED}\n".encode())
+    os.write(2, f"becam: {STOPPED}\n".encode())
     os._exit(INTERRUPTED)
 
 

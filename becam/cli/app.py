@@ -15,6 +15,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from becam.cli import INTERRUPTED, STOPPED
 from becam.cli.attach import attach
 from becam.cli.audit import audit
 from becam.cli.demo import demo
@@ -50,8 +51,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_INTERRUPTED = 130
-_STOPPED = "Stopped; what was complete is kept."
 # What no command can help, wherever it happens.
 _ENVIRONMENT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 
@@ -107,15 +106,15 @@ def main() -> None:
     except BecamError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail(_STOPPED, _INTERRUPTED)
+        _fail(STOPPED, INTERRUPTED)
     except SystemExit as left:
         # Typer makes this of Ctrl-C, and says nothing.
-        if left.code == _INTERRUPTED:
-            _fail(_STOPPED, _INTERRUPTED)
+        if left.code == INTERRUPTED:
+            _fail(STOPPED, INTERRUPTED)
         raise
     except Exception as error:
         if _interrupted(error):
-            _fail(_STOPPED, _INTERRUPTED)
+            _fail(STOPPED, INTERRUPTED)
         if _out_of_memory(error):
             _fail(f"The machine ran out of memory; {_less_memory(sys.argv[1:])}.", 1)
         if isinstance(error, OSError) and error.errno in _ENVIRONMENT:

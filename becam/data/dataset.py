@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from becam.colour import Icc
 from becam.data.integrity import check_features, check_fingerprint, check_hashes
 from becam.data.manifest import Manifest
 from becam.data.split import SPLITS
 from becam.data.tables import read_parquet, reading, scan_parquet
+from becam.encoder_values import EncoderValues
 from becam.errors import BecamError, MissingFileError
 from becam.files import check_file, map_array
 from becam.records import checked, read_record
@@ -217,16 +217,6 @@ def _is_kind(kind: pl.DataType, *, number: bool) -> bool:
     if number:
         return kind.is_integer()
     return kind in (pl.String, pl.Null, pl.Categorical, pl.Enum)
-
-
-class EncoderValues(TypedDict, total=False):
-    """What made a matrix; see :class:`becam.encoders.spec.EncoderRecord`."""
-
-    spec: str | None
-    weights: str | None
-    weights_sha256: str | None
-    config: dict[str, Any] | None
-    icc: Icc
 
 
 class MatrixRecord(TypedDict):

@@ -19,10 +19,10 @@ from torch.nn import functional
 from becam.encoders.envelopes import without_prefix
 from becam.encoders.imagebind_weights import REQUIRED, open_clip_config, to_open_clip
 from becam.encoders.openclip import OpenClipEncoder
-from becam.encoders.phrases import describe_mismatch, printable
+from becam.encoders.phrases import describe_mismatch
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.weights import check_numbers, read_state_dict
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 from becam.files import sha256
 
 HEADS = {"huge": 16}

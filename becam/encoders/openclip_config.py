@@ -9,8 +9,7 @@ import msgspec
 import timm
 from msgspec import Meta, Struct
 
-from becam.encoders.phrases import printable
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 from becam.records import checked, read_record
 
 Positive = Annotated[int, Meta(ge=1, le=1 << 16)]

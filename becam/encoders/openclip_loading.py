@@ -24,11 +24,11 @@ from becam.encoders.envelopes import without_common_prefix, without_prefix
 from becam.encoders.hubs import quiet, without_hub
 from becam.encoders.openclip import OpenClipEncoder, Tokenizer
 from becam.encoders.openclip_config import check_stored_config, read_config
-from becam.encoders.phrases import describe_mismatch, first_line, printable
+from becam.encoders.phrases import describe_mismatch
 from becam.encoders.quickgelu import warn_on_mismatch
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.weights import check_numbers, read_state_dict
-from becam.errors import BecamError
+from becam.errors import BecamError, first_line, printable
 from becam.files import check_file, sha256
 
 _POSITION_IDS = "text.transformer.embeddings.position_ids"

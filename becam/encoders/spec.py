@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from becam.colour import IGNORE, Icc
-from becam.encoders.phrases import printable
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 from becam.records import checked
 
 _FOLDERS = re.compile(r"(?<=:)[^:,]*/(?=[^/:,]+\.json)")

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from becam.encoders.phrases import printable
 from becam.encoders.spec import EncoderRecord, EncoderSpec
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 
 TextEncoder = Callable[[Sequence[str]], NDArray[np.float32]]
 

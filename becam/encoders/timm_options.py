@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from becam.encoders.phrases import first_line, printable
 from becam.encoders.spec import EncoderSpec
-from becam.errors import BecamError
+from becam.errors import BecamError, first_line, printable
 
 PREPROCESSING_OPTIONS = ("mean", "std", "size", "crop_pct", "interpolation")
 """Of the pictures; all others are arguments of the model."""

@@ -16,7 +16,6 @@ from becam.encoders.base import Encoder, FirstTokenBlock, PatchStem, TargetLayer
 from becam.encoders.fast.attention import timm_first_token_block
 from becam.encoders.fast.stems import timm_patch_stem
 from becam.encoders.hubs import quiet
-from becam.encoders.phrases import first_line, printable
 from becam.encoders.preprocessing import Preprocessing
 from becam.encoders.spec import EncoderRecord, EncoderSpec
 from becam.encoders.timm_layers import choose_timm_layer, timm_layer
@@ -28,7 +27,7 @@ from becam.encoders.timm_options import (
 )
 from becam.encoders.timm_weights import load_weights, release_of
 from becam.encoders.weights import read_state_dict
-from becam.errors import BecamError
+from becam.errors import BecamError, first_line, printable
 from becam.files import sha256
 
 

@@ -15,11 +15,11 @@ from timm.models import _builder
 from torch import Tensor, nn
 
 from becam.encoders.envelopes import without_common_prefix, without_prefix
-from becam.encoders.phrases import describe_mismatch, printable
+from becam.encoders.phrases import describe_mismatch
 from becam.encoders.spec import EncoderSpec
 from becam.encoders.timm_options import refused_options
 from becam.encoders.weights import check_numbers
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 
 Filter = Callable[..., dict[str, Tensor]]
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from becam.encoders.envelopes import unwrapped
-from becam.encoders.phrases import printable
 from becam.encoders.weights_files import read_weights_file
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 from becam.files.tensors import all_finite
 
 

@@ -15,8 +15,7 @@ from typing import Any, BinaryIO, Literal
 
 import torch
 
-from becam.encoders.phrases import printable
-from becam.errors import BecamError
+from becam.errors import BecamError, printable
 from becam.files import open_file
 from becam.files.archives import DamagedArchive, check_stored
 from becam.records import read_record

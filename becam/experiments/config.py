@@ -10,8 +10,7 @@ import yaml
 
 from becam.adapters import ADAPTERS
 from becam.data.dataset import Dataset
-from becam.encoders.phrases import printable
-from becam.errors import BecamError, MissingFileError, quoted
+from becam.errors import BecamError, MissingFileError, printable, quoted
 from becam.experiments.grid import Experiment, SearchSettings, Source, make_row
 from becam.files import read_text
 from becam.limits import SEED, SEEDS

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -63,8 +63,8 @@ class Run:
     fingerprint: str
     label: str
     options: dict[str, Any]
-    metrics: dict[str, Any]
-    baselines: dict[str, Any]
+    metrics: Metrics
+    baselines: dict[str, dict[str, float]]
     parameters: int
     seconds: float
     epoch_seconds: float
@@ -83,26 +83,6 @@ _AGAIN = "copy the store again or train into another one"
 
 DIGEST = "digest"
 """The column with each row's hash; stores of an earlier becam have none."""
-
-
-class _Record(TypedDict):
-    """A row's values, as far as their types do not follow from the columns'."""
-
-    key: str
-    dataset: str
-    features: str
-    model: str
-    adapter: str
-    seed: int
-    fingerprint: str
-    label: str
-    options: dict[str, Any]
-    metrics: Metrics
-    baselines: dict[str, dict[str, float]]
-    parameters: int
-    seconds: float
-    epoch_seconds: float
-    epochs: int
 
 
 class Store:
@@ -284,8 +264,7 @@ class Store:
             record |= {name: json.loads(record[name]) for name in _JSON}
         except (ValueError, TypeError, RecursionError):
             raise BecamError(f"{where} is damaged: it is not JSON; {_AGAIN}.") from None
-        checked(record, _Record, where=where, remedy=_AGAIN)
-        return Run(**record)
+        return checked(record, Run, where=where, remedy=_AGAIN)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import becam.training
+from becam.checkpoint import Metrics
 from becam.data.dataset import Dataset
 from becam.errors import BecamError
 from becam.interrupts import unheard
@@ -35,7 +36,7 @@ OnEpoch = Callable[[Epoch], None]
 class Trained:
     """What a checkpoint says of its training, without the tensors."""
 
-    metrics: dict[str, Any]
+    metrics: Metrics
     training: dict[str, Any]
 
 

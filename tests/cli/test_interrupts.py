@@ -28,7 +28,7 @@ def test_ctrl_c_is_said(run_cli, monkeypatch, tmp_path):
 
     monkeypatch.setattr("becam.data.dataset.Dataset.open", interrupt)
     status, _, errors = run_cli("train", tmp_path, "-o", tmp_path / "run")
-    assert status == module._INTERRUPTED == 130
+    assert status == module.INTERRUPTED == 130
     assert errors.strip().endswith(LINE)
 
 

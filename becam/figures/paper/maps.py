@@ -20,8 +20,7 @@ from becam.checkpoint import Checkpoint, installed_version
 from becam.encoders.recorded import deciding_weights
 from becam.encoders.spec import EncoderRecord
 from becam.errors import BecamError
-from becam.files import sha256
-from becam.images import read_image
+from becam.evaluation.subjects import content_key
 
 _WITHOUT_EFFECT = ("batch_size", "device", "progress", "weights")
 """How a map is made, not what it is."""
@@ -117,8 +116,7 @@ class Maps:
         decides = {
             **self._identity,
             "kind": kind,
-            "image": _picture_hash(wanted.image),
-            "item": wanted.item_id,
+            "picture": content_key(wanted.item_id, wanted.image),
             "text": wanted.text if kind == "text" else None,
         }
         text = json.dumps(decides, sort_keys=True, default=str)
@@ -142,11 +140,3 @@ class Maps:
                 if name not in _WITHOUT_EFFECT and value is not None
             },
         }
-
-
-def _picture_hash(path: Path) -> str:
-    try:
-        return sha256(path)
-    except OSError:
-        read_image(path)  # it says what is wrong
-        raise
